@@ -1,0 +1,11 @@
+//! Documents with compare-and-set.
+//!
+//! A service keeps one document per order, and saves it by compare-and-set on its `version`. Single-document
+//! atomicity is all that the port asks of a store, so any `MongoDB` will do: standalone, replica set or sharded.
+//! Everything goes in batches: one round trip loads or saves the documents of many orders.
+//!
+//! Bodies are JSON objects. `MongoDB` holds them as real documents, so a person can query them.
+
+mod port;
+
+pub use port::{Index, ListQuery, Rank, SaveResult, Store, StoreError, Stored, Write};

@@ -1,0 +1,143 @@
+//! The port that services see; every store in this crate passes the same contract suite.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+/// A document as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The document's id, unique in its collection.
+    pub id: String,
+    /// 1 after the first save, one more after each further save.
+    pub version: u64,
+    /// A JSON object.
+    pub body: Bytes,
+}
+
+/// What a store can find documents by, besides their id. Saved atomically with the document.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Index {
+    /// When the document next needs attention, in microseconds since the Unix epoch (a timer, an outbox entry, a parked event).
+    pub due: Option<i64>,
+    /// A label to list by, for instance an order's status.
+    pub tag: Option<String>,
+    /// The order in which documents are listed, highest first; a document without one is not listed.
+    pub rank: Option<i64>,
+    /// Nothing more is expected to happen to this document. A store in memory may forget its oldest settled
+    /// documents once it holds more than its limit; a durable store keeps them.
+    pub settled: bool,
+}
+
+/// One compare-and-set write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    /// The document's id.
+    pub id: String,
+    /// The version that the document must have now: 0 when it must not exist. It becomes `expected + 1`.
+    pub expected: u64,
+    /// The new body, a JSON object.
+    pub body: Bytes,
+    /// What it can be found by from now on.
+    pub index: Index,
+}
+
+/// What became of one write of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SaveResult {
+    /// Saved, and as durable as the store makes things.
+    Saved,
+    /// The document had another version; nothing was changed.
+    Conflict,
+}
+
+/// A position in a listing: the rank and the id of the last document seen.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank {
+    /// The document's [`Index::rank`].
+    pub rank: i64,
+    /// The document's id, which breaks ties (highest first, too).
+    pub id: String,
+}
+
+/// A page of a listing, highest rank first.
+#[derive(Debug, Clone, Default)]
+pub struct ListQuery {
+    /// Only documents with this tag.
+    pub tag: Option<String>,
+    /// Only documents strictly after this position.
+    pub after: Option<Rank>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// Why a store could not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The store is down, unreachable or too slow: an outage, to be waited out. A write may have happened or not.
+    #[error("the store is unavailable while it should {operation}; wait for it, then try again")]
+    Unavailable {
+        /// What was asked, for instance `save 12 documents of orders`.
+        operation: String,
+        /// What the driver said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// What is stored cannot be read, or what was given cannot be stored: a bug or a damaged store, never worth a retry.
+    #[error("document {id:?} of {collection} is not usable; inspect it by hand")]
+    Unusable {
+        /// The collection.
+        collection: String,
+        /// The document.
+        id: String,
+        /// What is wrong with it.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// A store of versioned documents. Cheap to share: services hold an `Arc<dyn Store>`.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Reads many documents in one round trip; the result has one entry per id, in the same order.
+    async fn load(
+        &self,
+        collection: &str,
+        ids: &[&str],
+    ) -> Result<Vec<Option<Stored>>, StoreError>;
+
+    /// Saves many documents in one round trip, each by compare-and-set on its own; the result has one entry per
+    /// write, in the same order. A batch names each id at most once.
+    async fn save(
+        &self,
+        collection: &str,
+        writes: Vec<Write>,
+    ) -> Result<Vec<SaveResult>, StoreError>;
+
+    /// Documents whose [`Index::due`] is at or before `now` (microseconds), the longest overdue first.
+    async fn due(
+        &self,
+        collection: &str,
+        now: i64,
+        limit: usize,
+    ) -> Result<Vec<Stored>, StoreError>;
+
+    /// Documents that have a rank, highest first.
+    async fn list(&self, collection: &str, query: ListQuery) -> Result<Vec<Stored>, StoreError>;
+
+    /// Every document by ascending id, from the one after `after` on.
+    async fn scan(
+        &self,
+        collection: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Stored>, StoreError>;
+
+    /// How many documents a collection has.
+    async fn count(&self, collection: &str) -> Result<u64, StoreError>;
+
+    /// Removes every document of a collection.
+    async fn clear(&self, collection: &str) -> Result<(), StoreError>;
+
+    /// Whether the store can work now.
+    async fn ping(&self) -> Result<(), StoreError>;
+}
