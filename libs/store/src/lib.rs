@@ -6,6 +6,8 @@
 //!
 //! Bodies are JSON objects. `MongoDB` holds them as real documents, so a person can query them.
 
+mod memory;
 mod port;
 
+pub use memory::{MemoryLimits, MemoryStore};
 pub use port::{Index, ListQuery, Rank, SaveResult, Store, StoreError, Stored, Write};

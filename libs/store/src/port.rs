@@ -99,11 +99,8 @@ pub enum StoreError {
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Reads many documents in one round trip; the result has one entry per id, in the same order.
-    async fn load(
-        &self,
-        collection: &str,
-        ids: &[&str],
-    ) -> Result<Vec<Option<Stored>>, StoreError>;
+    async fn load(&self, collection: &str, ids: &[&str])
+    -> Result<Vec<Option<Stored>>, StoreError>;
 
     /// Saves many documents in one round trip, each by compare-and-set on its own; the result has one entry per
     /// write, in the same order. A batch names each id at most once.
