@@ -1,1 +1,25 @@
-//! See the package description.
+//! The wire: events, their envelope, topics, JSON Schema and validation. No IO, no clock, no async.
+//!
+//! A topic is named after the one event type that it carries: `<context>.<Name>.v<major>`. The message key is the
+//! order's id, the value a JSON envelope around a typed payload. [`Event::decode`] is the one way in and
+//! [`Event::encode`] the one way out, so nothing that breaks the contract crosses a service's border.
+//!
+//! Decoding is typed and strict; the JSON Schema, generated from the same types, explains to a person what is
+//! wrong with an event that was refused (see [`schema`]).
+
+mod event;
+mod event_type;
+mod ids;
+mod money;
+pub mod payload;
+mod rejected;
+pub mod schema;
+mod timestamp;
+
+pub use event::{ENVELOPE_VERSION, Event};
+pub use event_type::{DEAD_LETTER_SUFFIX, EventType};
+pub use ids::{EventId, InvalidId, OrderId, Sku};
+pub use money::{InvalidMoney, Money};
+pub use payload::Payload;
+pub use rejected::{Rejected, RejectedKind};
+pub use timestamp::{InvalidTimestamp, Timestamp};

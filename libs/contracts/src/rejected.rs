@@ -1,0 +1,63 @@
+//! Why a message is no event of the contract.
+
+use crate::EventType;
+
+/// A message that was refused at the border, with a reason that a person understands.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Rejected {
+    /// What sort of mistake it is.
+    pub kind: RejectedKind,
+    /// What is wrong, naming the field where there is one.
+    pub reason: String,
+}
+
+/// The sorts of mistakes a message can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RejectedKind {
+    /// The message has no value.
+    NoValue,
+    /// The message has no usable key.
+    NoKey,
+    /// The value is not UTF-8 or not JSON.
+    NotJson,
+    /// The envelope or the payload breaks its schema.
+    Schema,
+    /// The envelope's version is not one that we know.
+    UnknownVersion,
+    /// The envelope's type is not the topic's.
+    WrongTopic,
+    /// Key, envelope and payload disagree about the order.
+    KeyMismatch,
+}
+
+impl RejectedKind {
+    /// The kind as a label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoValue => "no_value",
+            Self::NoKey => "no_key",
+            Self::NotJson => "not_json",
+            Self::Schema => "schema",
+            Self::UnknownVersion => "unknown_version",
+            Self::WrongTopic => "wrong_topic",
+            Self::KeyMismatch => "key_mismatch",
+        }
+    }
+}
+
+impl Rejected {
+    pub(crate) fn new(kind: RejectedKind, reason: impl Into<String>) -> Self {
+        Self {
+            kind,
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn wrong_topic(topic: EventType, found: &str) -> Self {
+        Self::new(
+            RejectedKind::WrongTopic,
+            format!("type is {found:?}, but topic {topic} carries only {topic}"),
+        )
+    }
+}
