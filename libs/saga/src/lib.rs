@@ -1,1 +1,22 @@
-//! See the package description.
+//! Participants of a saga as pure functions.
+//!
+//! A service takes part in the saga by implementing [`Participant`]: a total function from (state, event) to a
+//! [`Decision`]. Everything that makes this safe in a world of redelivery, reordering, crashes and poison is in
+//! [`OrderRecord`], the one document per order and service, and in [`Session`], which works events off against it. No
+//! async, IO, clock or randomness here: time, ids and failures are inputs, so every schedule can be replayed.
+
+mod clock;
+mod identity;
+mod participant;
+mod record;
+mod retry;
+mod session;
+#[cfg(feature = "given")]
+pub mod given;
+
+pub use clock::Clock;
+pub use identity::{command_id, derived_event_id, message_id};
+pub use participant::{Decision, EffectFailure, Participant, Standing, Transition};
+pub use record::{Applied, Emission, Held, Message, OrderRecord, OutboxEntry, Parked, ParkedReason, Source};
+pub use retry::RetryPolicy;
+pub use session::{Delivery, Handled, Session, Status};
