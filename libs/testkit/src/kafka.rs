@@ -1,0 +1,87 @@
+//! Apache Kafka itself.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Result;
+use tempfile::TempDir;
+
+use crate::ports::Port;
+use crate::process::Process;
+
+/// The first start fetches the jars; a start after a crash waits for the old registration to expire.
+const START_LIMIT: Duration = Duration::from_mins(3);
+
+/// One Kafka broker (`KRaft`, combined mode) on free ports, with quick groups and quick recovery.
+#[derive(Debug)]
+pub struct ApacheKafka {
+    port: Port,
+    controller_port: Port,
+    // before its folder, because fields are dropped in this order
+    process: Process,
+    folder: TempDir,
+}
+
+impl ApacheKafka {
+    /// Starts an empty broker and waits until it accepts connections.
+    pub async fn start() -> Result<Self> {
+        let port = Port::reserve()?;
+        let controller_port = Port::reserve()?;
+        let folder = tempfile::tempdir()?;
+        let process = spawn(&port, &controller_port, &folder)?;
+        process.ready(START_LIMIT).await?;
+        Ok(Self {
+            port,
+            controller_port,
+            folder,
+            process,
+        })
+    }
+
+    /// What a client calls `bootstrap.servers`.
+    pub fn brokers(&self) -> String {
+        format!("127.0.0.1:{}", self.port.number())
+    }
+
+    /// Ends it as a crash would.
+    pub fn kill_9(&mut self) -> Result<()> {
+        self.process.kill_9().map(drop)
+    }
+
+    /// Kills it if it still runs, and starts it again on the same port with the same data.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.kill_9()?;
+        self.process = spawn(&self.port, &self.controller_port, &self.folder)?;
+        self.process.ready(START_LIMIT).await
+    }
+
+    /// Freezes it: connections stay open and nothing answers.
+    pub fn sigstop(&self) -> Result<()> {
+        self.process.sigstop()
+    }
+
+    /// Lets it go on after [`Self::sigstop`].
+    pub fn sigcont(&self) -> Result<()> {
+        self.process.sigcont()
+    }
+
+    /// What it printed, all starts together.
+    pub fn log(&self) -> PathBuf {
+        self.folder.path().join("server.log")
+    }
+}
+
+fn spawn(port: &Port, controller_port: &Port, folder: &TempDir) -> Result<Process> {
+    let script = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../test-servers/kafka/run.sh"
+    );
+    let mut command = Command::new(script);
+    command
+        .arg(folder.path())
+        .arg(port.number().to_string())
+        .arg(controller_port.number().to_string());
+    let log = folder.path().join("server.log");
+    Process::spawn("Apache Kafka", command, "Kafka Server started", &log)
+}
