@@ -6,17 +6,19 @@
 //! async, IO, clock or randomness here: time, ids and failures are inputs, so every schedule can be replayed.
 
 mod clock;
+#[cfg(feature = "given")]
+pub mod given;
 mod identity;
 mod participant;
 mod record;
 mod retry;
 mod session;
-#[cfg(feature = "given")]
-pub mod given;
 
 pub use clock::Clock;
 pub use identity::{command_id, derived_event_id, message_id};
 pub use participant::{Decision, EffectFailure, Participant, Standing, Transition};
-pub use record::{Applied, Emission, Held, Message, OrderRecord, OutboxEntry, Parked, ParkedReason, Source};
+pub use record::{
+    Applied, Emission, Held, Message, OrderRecord, OutboxEntry, Parked, ParkedReason, Source,
+};
 pub use retry::RetryPolicy;
 pub use session::{Delivery, Handled, Session, Status};

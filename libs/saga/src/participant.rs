@@ -28,7 +28,12 @@ pub trait Participant: Send + Sync + 'static {
     fn decide(&self, state: &Self::State, event: &Event) -> Decision<Self::State, Self::Effect>;
 
     /// Decides what comes of an effect that [`Participant::decide`] asked for on the same state and event.
-    fn settle(&self, state: &Self::State, event: &Event, outcome: Self::Outcome) -> Transition<Self::State>;
+    fn settle(
+        &self,
+        state: &Self::State,
+        event: &Event,
+        outcome: Self::Outcome,
+    ) -> Transition<Self::State>;
 
     /// When the order needs attention although no event came, if ever.
     fn deadline(&self, _state: &Self::State) -> Option<Timestamp> {
@@ -36,7 +41,12 @@ pub trait Participant: Send + Sync + 'static {
     }
 
     /// Decides what it means that the deadline has passed. The next state must have another deadline, or none.
-    fn expire(&self, _order_id: &OrderId, state: &Self::State, _now: Timestamp) -> Transition<Self::State> {
+    fn expire(
+        &self,
+        _order_id: &OrderId,
+        state: &Self::State,
+        _now: Timestamp,
+    ) -> Transition<Self::State> {
         Transition::to(state.clone())
     }
 
@@ -85,7 +95,10 @@ pub struct Transition<S> {
 impl<S> Transition<S> {
     /// The next state, nothing to tell.
     pub fn to(state: S) -> Self {
-        Self { state, emit: Vec::new() }
+        Self {
+            state,
+            emit: Vec::new(),
+        }
     }
 
     /// And tells this.
