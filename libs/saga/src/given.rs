@@ -56,7 +56,7 @@ impl<'p, P: Participant> Given<'p, P> {
     }
 }
 
-impl<'p, P: Participant> When<'p, P>
+impl<P: Participant> When<'_, P>
 where
     P::State: Debug,
 {
@@ -65,6 +65,9 @@ where
         &self.decision
     }
 
+    /// # Panics
+    /// When no effect was asked for.
+    ///
     /// The effect was asked for and came back with `outcome`: the transition that follows.
     #[track_caller]
     pub fn with_outcome(self, outcome: P::Outcome) -> Transition<P::State> {
@@ -88,6 +91,9 @@ where
     }
 
     /// It was ignored.
+    ///
+    /// # Panics
+    /// When it was not.
     #[track_caller]
     pub fn is_ignored(self) {
         assert!(

@@ -21,4 +21,4 @@ pub use record::{
     Applied, Emission, Held, Message, OrderRecord, OutboxEntry, Parked, ParkedReason, Source,
 };
 pub use retry::RetryPolicy;
-pub use session::{Delivery, Handled, Session, Status};
+pub use session::{Delivery, Handled, OUTBOX_GRACE, Session, Status};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::derived_event_id;
+use crate::session::OUTBOX_GRACE;
 
 /// The most distinct events that a service takes for one order; further ones are dead letters.
 pub(crate) const EVENTS_MAX: usize = 2_000;
@@ -179,7 +180,7 @@ impl<S: Default> OrderRecord<S> {
     }
 
     /// A record that an HTTP request makes: `cause` is the request's id, and the events it causes stand in the outbox
-    /// until they are known to be acknowledged. `outbox_due` is when the sweep looks after them.
+    /// until they are known to be acknowledged.
     pub fn create(
         order_id: OrderId,
         state: S,
@@ -187,8 +188,8 @@ impl<S: Default> OrderRecord<S> {
         cause: &EventId,
         payloads: Vec<Payload>,
         now: Timestamp,
-        outbox_due: Timestamp,
     ) -> Self {
+        let outbox_due = now + OUTBOX_GRACE;
         let mut record = Self::unknown(order_id);
         record.state = state;
         let emitted = record.emissions(service, cause, None, payloads, now);

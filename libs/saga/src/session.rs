@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -21,8 +22,16 @@ use crate::{
     ParkedReason, Participant, RetryPolicy, Source, Transition, message_id,
 };
 
+/// How long the sweep leaves an emission alone that was just handed to the producer.
+pub const OUTBOX_GRACE: Duration = Duration::from_secs(2);
+
 /// A message for one order.
+
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every delivery is the large variant"
+)]
 pub enum Delivery {
     /// A valid event.
     Event {
@@ -170,11 +179,9 @@ impl<P: Participant> Session<P> {
     }
 
     /// Lets the deadline pass when it has.
-    pub fn expire(&mut self, participant: &P, now: Timestamp, outbox_due: Timestamp) {
-        let Some(deadline) = participant
-            .deadline(&self.record.state)
-            .filter(|deadline| *deadline <= now)
-        else {
+    pub fn expire(&mut self, participant: &P, now: Timestamp) {
+        let deadline = participant.deadline(&self.record.state);
+        let Some(deadline) = deadline.filter(|deadline| *deadline <= now) else {
             return;
         };
         let transition = participant.expire(&self.record.order_id, &self.record.state, now);
@@ -182,12 +189,7 @@ impl<P: Participant> Session<P> {
         let emitted = self
             .record
             .emissions(participant.name(), &cause, None, transition.emit, now);
-        // No record of Kafka brings a timer back, so what it causes goes through the outbox.
-        self.record.outbox.extend(
-            emitted
-                .iter()
-                .map(|emission| OutboxEntry::new(emission.clone(), outbox_due)),
-        );
+        self.keep_in_outbox(&emitted, now);
         self.publish.extend(emitted);
         self.record.state = transition.state;
         self.changed = true;
@@ -249,7 +251,7 @@ impl<P: Participant> Session<P> {
     fn run_front(&mut self, participant: &P, now: Timestamp) -> Option<P::Effect> {
         let parked = self.record.parked.pop_front()?;
         self.changed = true;
-        match parse(&parked.held) {
+        match parse(&parked.held, &self.record.order_id) {
             Ok(event) => {
                 let current = Current {
                     held: parked.held,
@@ -270,8 +272,10 @@ impl<P: Participant> Session<P> {
                     now,
                 );
                 if let Some(dead) = dead {
+                    self.keep_letter_in_outbox(&dead, now);
                     self.record.parked.push_front(dead);
                 }
+
                 None
             }
         }
@@ -283,7 +287,7 @@ impl<P: Participant> Session<P> {
             .record
             .early
             .iter()
-            .filter_map(|held| parse(held).ok())
+            .filter_map(|held| parse(held, &self.record.order_id).ok())
             .map(|event| (event.timestamp, event.id.clone(), event))
             .collect();
         candidates.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
@@ -448,7 +452,17 @@ impl<P: Participant> Session<P> {
             transition.emit,
             now,
         );
+        if !current.delivered {
+            self.keep_in_outbox(&emitted, now);
+        }
         self.publish.extend(emitted.iter().cloned());
+        if current.event.id != current.held.id {
+            // An operator's edit gave it another id: neither may come again.
+            self.record.applied.push(Applied {
+                id: current.event.id.clone(),
+                emitted: Vec::new(),
+            });
+        }
         self.record.applied.push(Applied {
             id: current.held.id,
             emitted,
@@ -457,6 +471,22 @@ impl<P: Participant> Session<P> {
         self.changed = true;
         self.recheck_early = !self.record.early.is_empty();
         self.note_if(current.delivered, current.held.source.topic, Status::Ok);
+    }
+
+    /// The message of an event that was kept here is long committed: a redelivery will not bring back what it caused,
+    /// so the outbox must.
+    fn keep_in_outbox(&mut self, emitted: &[Emission], now: Timestamp) {
+        let due = now + OUTBOX_GRACE;
+        let entries = emitted
+            .iter()
+            .map(|emission| OutboxEntry::new(emission.clone(), due));
+        self.record.outbox.extend(entries);
+    }
+
+    fn keep_letter_in_outbox(&mut self, dead: &Parked, now: Timestamp) {
+        if let ParkedReason::DeadLetter { letter, .. } = &dead.reason {
+            self.keep_in_outbox(std::slice::from_ref(letter), now);
+        }
     }
 
     /// Puts an event behind those that wait.
@@ -486,14 +516,18 @@ impl<P: Participant> Session<P> {
         let topic = current.held.source.topic.clone();
         let held = keep(current.held, &current.event);
         let attempts = current.attempts.saturating_add(1);
-        if let Some(dead) = self.entomb(
+        let dead = self.entomb(
             participant,
             held,
             Some(&current.event),
             attempts,
             error,
             now,
-        ) {
+        );
+        if let Some(dead) = dead {
+            if !current.delivered {
+                self.keep_letter_in_outbox(&dead, now);
+            }
             self.record.parked.push_front(dead);
         }
         self.note_if(current.delivered, topic, Status::Dead);
@@ -717,19 +751,15 @@ fn edited_message(event: &Value) -> Option<(EventType, Message)> {
     Some((kind, Message::Json(raw_json(json))))
 }
 
-fn parse(held: &Held) -> Result<Event, Rejected> {
-    let kind = EventType::parse(&held.source.topic);
+fn parse(held: &Held, order_id: &OrderId) -> Result<Event, Rejected> {
+    let kind = EventType::parse(&held.source.topic).unwrap_or(EventType::DeadLetter);
     let value = match &held.message {
         Message::Json(json) => Some(json.get().as_bytes().to_vec()),
         Message::Base64(text) => BASE64_STANDARD.decode(text).ok(),
         Message::Missing => None,
     };
-    // The order was made out by the message's key; that the event is about it was checked, or is checked by an edit.
-    let kind = kind.unwrap_or(EventType::DeadLetter);
-    match value {
-        Some(value) => Event::from_json(kind, &value),
-        None => Event::decode(kind, None, None),
-    }
+    // The key that this order was made out by: an edit must still be about it.
+    Event::decode(kind, Some(order_id.as_str().as_bytes()), value.as_deref())
 }
 
 fn dead_letter(
