@@ -1,0 +1,42 @@
+//! The bodies of the commands' endpoints.
+
+use sagaline_contracts::EventId;
+use sagaline_contracts::payload::{Action, Step};
+use serde::{Deserialize, Serialize};
+
+/// The body of `POST /admin/retry/:id`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryRequest {
+    /// The step that the operator wants to see again.
+    pub step: Step,
+}
+
+/// The body of `POST /admin/compensate/:id`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompensateRequest {
+    /// What is to be undone.
+    pub action: Action,
+    /// Why, for the timeline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The answer to an accepted command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Accepted {
+    /// Always true.
+    pub ok: bool,
+    /// The command's id, which is its event's id.
+    pub command_id: EventId,
+}
+
+impl Accepted {
+    /// The answer for this command.
+    pub const fn new(command_id: EventId) -> Self {
+        Self {
+            ok: true,
+            command_id,
+        }
+    }
+}
