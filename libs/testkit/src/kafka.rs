@@ -34,8 +34,8 @@ impl ApacheKafka {
         Ok(Self {
             port,
             controller_port,
-            folder,
             process,
+            folder,
         })
     }
 

@@ -42,8 +42,8 @@ impl MongoServer {
         Ok(Self {
             kind,
             port,
-            folder,
             process,
+            folder,
         })
     }
 
