@@ -1,0 +1,7 @@
+//! Signing in: tokens (HS256 alone) and the extractor that guards the admin endpoints.
+
+mod admin;
+mod keys;
+
+pub use admin::{Admin, AdminGate, AdminLimits};
+pub use keys::{ADMIN_ROLE, Claims, JwtKeys, MintError, TokenError};

@@ -1,0 +1,330 @@
+//! The flags and environment variables that the services share.
+
+use std::net::{IpAddr, SocketAddr};
+
+use clap::Args;
+
+use crate::cors::CorsOrigins;
+use crate::secret::{JwtSecret, MongoUrl};
+use crate::telemetry::{LogFormat, LogLevel};
+
+/// What every process takes: where it listens, who may sign in, who may call it from a browser, how it logs.
+#[derive(Debug, Clone, Args)]
+pub struct CommonArgs {
+    /// Address to listen on; 0.0.0.0 to be reachable from other machines
+    #[arg(long, env = "HOST", default_value = "127.0.0.1", value_name = "IP")]
+    pub host: IpAddr,
+
+    /// Secret that signs admin tokens, at least 32 bytes, the same for every service. Prefer the variable: flags show up in process lists
+    #[arg(
+        long,
+        env = "JWT_SECRET",
+        hide_env_values = true,
+        value_name = "SECRET"
+    )]
+    pub jwt_secret: Option<JwtSecret>,
+
+    /// Origins that may call from a browser: a comma-separated list, or * for any
+    #[arg(
+        long,
+        env = "CORS_ORIGIN",
+        default_value = "http://localhost:5173,http://127.0.0.1:5173",
+        value_name = "ORIGINS"
+    )]
+    pub cors_origin: CorsOrigins,
+
+    /// What to log: error, warn, info, debug, trace, or directives such as info,rdkafka=debug
+    #[arg(long, env = "LOG_LEVEL", default_value = "info", value_name = "LEVEL")]
+    pub log_level: LogLevel,
+
+    /// How to log: json, pretty, or auto (pretty on a terminal, else json)
+    #[arg(
+        long,
+        env = "LOG_FORMAT",
+        default_value = "auto",
+        value_name = "FORMAT"
+    )]
+    pub log_format: LogFormat,
+}
+
+impl CommonArgs {
+    /// The secret, or what to do about its absence.
+    pub fn require_jwt_secret(&self) -> Result<JwtSecret, ConfigError> {
+        self.jwt_secret.clone().ok_or(ConfigError::NoSecret)
+    }
+}
+
+/// Where the broker and the store are.
+#[derive(Debug, Clone, Args)]
+pub struct ConnectionArgs {
+    /// Kafka bootstrap servers, comma-separated host:port
+    #[arg(long, env = "KAFKA_BROKERS", value_name = "HOST:PORT,...")]
+    pub kafka_brokers: Option<KafkaBrokers>,
+
+    /// URL of the document store. Prefer the variable when it holds a password: flags show up in process lists
+    #[arg(long, env = "MONGO_URL", hide_env_values = true, value_name = "URL")]
+    pub mongo_url: Option<MongoUrl>,
+}
+
+/// The command line of one service's own binary.
+#[derive(Debug, Clone, Args)]
+pub struct ServiceArgs {
+    /// What every process takes.
+    #[command(flatten)]
+    pub common: CommonArgs,
+
+    /// Where the broker and the store are.
+    #[command(flatten)]
+    pub connections: ConnectionArgs,
+
+    /// Port to listen on [default: the service's own, 4001 to 4005]
+    #[arg(long, env = "PORT")]
+    pub port: Option<u16>,
+
+    /// Name in logs, metrics and the consumer group [default: the service's own]
+    #[arg(long, env = "SERVICE_NAME", value_name = "NAME")]
+    pub service_name: Option<ServiceName>,
+}
+
+/// What differs from service to service when nothing is configured.
+#[derive(Debug, Clone, Copy)]
+pub struct ServiceDefaults {
+    /// The service's name.
+    pub name: &'static str,
+    /// The port it listens on.
+    pub port: u16,
+}
+
+/// The complete configuration of one service in its own process.
+#[derive(Debug, Clone)]
+pub struct ServiceConfig {
+    /// The service's name.
+    pub name: String,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The broker.
+    pub kafka_brokers: KafkaBrokers,
+    /// The store.
+    pub mongo_url: MongoUrl,
+    /// The secret that admin tokens are signed with.
+    pub jwt_secret: JwtSecret,
+    /// Who may call from a browser.
+    pub cors_origin: CorsOrigins,
+}
+
+/// Why a service refuses to start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// No secret was given.
+    #[error(
+        "JWT_SECRET is not set, so nobody could sign in safely: make one with `openssl rand -hex 32` \
+         and give the same one to every service"
+    )]
+    NoSecret,
+    /// No broker was given.
+    #[error(
+        "KAFKA_BROKERS is not set: give the broker's address, such as KAFKA_BROKERS=127.0.0.1:29092"
+    )]
+    NoBrokers,
+    /// No store was given.
+    #[error(
+        "MONGO_URL is not set: give the store's address, such as MONGO_URL=mongodb://127.0.0.1:27017/sagaline"
+    )]
+    NoMongo,
+}
+
+impl ServiceArgs {
+    /// Checks that everything is there that a service in its own process needs.
+    pub fn resolve(&self, defaults: ServiceDefaults) -> Result<ServiceConfig, ConfigError> {
+        let connections = &self.connections;
+        let name = self
+            .service_name
+            .as_ref()
+            .map_or(defaults.name, |name| &name.0);
+        Ok(ServiceConfig {
+            name: name.to_owned(),
+            listen: SocketAddr::new(self.common.host, self.port.unwrap_or(defaults.port)),
+            kafka_brokers: connections
+                .kafka_brokers
+                .clone()
+                .ok_or(ConfigError::NoBrokers)?,
+            mongo_url: connections.mongo_url.clone().ok_or(ConfigError::NoMongo)?,
+            jwt_secret: self.common.require_jwt_secret()?,
+            cors_origin: self.common.cors_origin.clone(),
+        })
+    }
+}
+
+/// A checked, comma-separated list of `host:port`, as librdkafka takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KafkaBrokers(String);
+
+/// One entry of the list of brokers is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a broker's host:port, such as 127.0.0.1:9092")]
+pub struct BadBroker(String);
+
+impl KafkaBrokers {
+    /// The list, for `bootstrap.servers`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for KafkaBrokers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::str::FromStr for KafkaBrokers {
+    type Err = BadBroker;
+
+    fn from_str(text: &str) -> Result<Self, BadBroker> {
+        let mut brokers = Vec::new();
+        for broker in text.split(',').map(str::trim) {
+            let address = broker
+                .rsplit_once("://")
+                .map_or(broker, |(_, address)| address);
+            match address.rsplit_once(':') {
+                Some((host, port))
+                    if !host.is_empty() && port.parse::<u16>().is_ok_and(|p| p > 0) =>
+                {
+                    brokers.push(broker);
+                }
+                _ => return Err(BadBroker(broker.to_owned())),
+            }
+        }
+        Ok(Self(brokers.join(",")))
+    }
+}
+
+/// A service's name: it ends up in metric labels, consumer groups and collection names, so it is kept plain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceName(String);
+
+/// The name cannot be used everywhere that a service's name has to go.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is no service name: use 1 to 64 letters, digits, `-`, `_` or `.`, such as order-service"
+)]
+pub struct BadServiceName(String);
+
+impl std::str::FromStr for ServiceName {
+    type Err = BadServiceName;
+
+    fn from_str(text: &str) -> Result<Self, BadServiceName> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if (1..=64).contains(&text.len()) && text.chars().all(plain) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(BadServiceName(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        service: ServiceArgs,
+    }
+
+    const ORDER: ServiceDefaults = ServiceDefaults {
+        name: "order-service",
+        port: 4001,
+    };
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+    fn parse(args: &[&str]) -> Result<ServiceArgs, String> {
+        let args = std::iter::once(&"order-service").chain(args);
+        Cli::try_parse_from(args)
+            .map(|cli| cli.service)
+            .map_err(|e| e.to_string())
+    }
+
+    const COMPLETE: [&str; 6] = [
+        "--jwt-secret",
+        SECRET,
+        "--kafka-brokers",
+        "k1:9092, k2:9092",
+        "--mongo-url",
+        "mongodb://u:hunter2@db/s",
+    ];
+
+    #[test]
+    fn a_complete_command_line_gives_a_configuration_with_the_service_s_defaults() {
+        let config = parse(&COMPLETE).unwrap().resolve(ORDER).unwrap();
+        assert_eq!(config.name, "order-service");
+        assert_eq!(config.listen, "127.0.0.1:4001".parse().unwrap());
+        assert_eq!(config.kafka_brokers.as_str(), "k1:9092,k2:9092");
+    }
+
+    #[test]
+    fn a_service_refuses_to_start_without_a_secret_and_says_what_to_do() {
+        let args = parse(&COMPLETE[2..]).unwrap();
+        let error = args.resolve(ORDER).unwrap_err();
+        assert_eq!(error, ConfigError::NoSecret);
+        assert!(error.to_string().contains("openssl rand -hex 32"));
+    }
+
+    #[test]
+    fn a_weak_secret_is_refused_by_the_command_line() {
+        let error = parse(&["--jwt-secret", "weak"]).unwrap_err();
+        assert!(error.contains("at least 32"), "{error}");
+    }
+
+    #[test]
+    fn missing_addresses_are_named() {
+        let without_mongo = parse(&COMPLETE[..4]).unwrap();
+        assert_eq!(
+            without_mongo.resolve(ORDER).unwrap_err(),
+            ConfigError::NoMongo
+        );
+        let without_both = parse(&COMPLETE[..2]).unwrap();
+        assert_eq!(
+            without_both.resolve(ORDER).unwrap_err(),
+            ConfigError::NoBrokers
+        );
+    }
+
+    #[test]
+    fn debug_output_of_the_configuration_holds_no_secret() {
+        let args = parse(&COMPLETE).unwrap();
+        let shown = format!("{args:?} {:?}", args.resolve(ORDER).unwrap());
+        assert!(
+            !shown.contains(SECRET) && !shown.contains("hunter2"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn a_broker_without_a_port_is_refused() {
+        for wrong in [
+            "localhost",
+            "localhost:0",
+            ":9092",
+            "",
+            "a:1,,b:2",
+            "a:99999",
+        ] {
+            assert!(wrong.parse::<KafkaBrokers>().is_err(), "{wrong}");
+        }
+        assert!(
+            "PLAINTEXT://a:9092,[::1]:9092"
+                .parse::<KafkaBrokers>()
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn a_service_name_with_spaces_or_control_characters_is_refused() {
+        for wrong in ["", "order service", "a\nb", &"x".repeat(65)] {
+            assert!(wrong.parse::<ServiceName>().is_err(), "{wrong:?}");
+        }
+    }
+}
