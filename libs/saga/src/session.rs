@@ -128,7 +128,7 @@ impl<P: Participant> Session<P> {
 
     /// Works until there is nothing left to do, or an effect is to be carried out first: then hand its outcome to
     /// [`Session::settle`] and advance again.
-    pub fn advance(&mut self, participant: &P, now: Timestamp) -> Option<P::Effect> {
+    pub fn advance(&mut self, participant: &P, now: Timestamp) -> Option<(EventId, P::Effect)> {
         loop {
             if self.current.is_some() {
                 return None;
@@ -142,8 +142,12 @@ impl<P: Participant> Session<P> {
             } else {
                 return None;
             };
-            if effect.is_some() {
-                return effect;
+            if let Some(effect) = effect {
+                let event_id = self
+                    .current
+                    .as_ref()
+                    .map(|current| current.event.id.clone());
+                return event_id.map(|event_id| (event_id, effect));
             }
         }
     }

@@ -1,0 +1,143 @@
+//! The broker as the runtime sees it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use sagaline_contracts::{Event, EventType};
+use sagaline_saga::Emission;
+
+/// A message that was received.
+#[derive(Debug, Clone)]
+pub struct Inbound {
+    /// The topic's name.
+    pub topic: Arc<str>,
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+    /// The key, if it has one.
+    pub key: Option<Bytes>,
+    /// The value, if it has one.
+    pub value: Option<Bytes>,
+}
+
+/// A message to publish.
+#[derive(Debug, Clone)]
+pub struct Outbound {
+    /// The topic's name.
+    pub topic: Cow<'static, str>,
+    /// The key; empty for none.
+    pub key: String,
+    /// The value.
+    pub value: Bytes,
+}
+
+impl Outbound {
+    /// An event on its way to its topic.
+    pub fn event(event: &Event) -> Self {
+        Self {
+            topic: event.event_type().as_str().into(),
+            key: event.key().to_owned(),
+            value: event.encode().into(),
+        }
+    }
+
+    /// An emission of the order `key`.
+    pub fn emission(key: &str, emission: &Emission) -> Self {
+        // Nearly every topic is one of ours, and has a static name.
+        let topic = EventType::parse(&emission.topic).map_or_else(
+            || Cow::Owned(emission.topic.clone()),
+            |kind| Cow::Borrowed(kind.as_str()),
+        );
+        Self {
+            topic,
+            key: key.to_owned(),
+            value: Bytes::copy_from_slice(emission.event.get().as_bytes()),
+        }
+    }
+}
+
+/// Why the broker could not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    /// The broker is down, unreachable or too slow: an outage, to be waited out.
+    #[error("the broker is unavailable while it should {operation}; wait for it, then try again")]
+    Unavailable {
+        /// What was asked.
+        operation: String,
+        /// What the client said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The client cannot be made with these settings.
+    #[error("the broker's client refuses its settings; check the broker's addresses")]
+    Settings {
+        /// What the client said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The topics are not as the pipeline needs them.
+    #[error("{0}")]
+    Topics(String),
+}
+
+impl BrokerError {
+    /// An outage during `operation`.
+    pub fn unavailable(
+        operation: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Unavailable {
+            operation: operation.into(),
+            source: source.into(),
+        }
+    }
+}
+
+/// A broker: Kafka, Redpanda, the embedded one, or a simulated one.
+#[async_trait]
+pub trait Broker: Send + Sync + 'static {
+    /// A producer; `name` stands in the broker's logs.
+    async fn producer(&self, name: &str) -> Result<Arc<dyn Producer>, BrokerError>;
+
+    /// A consumer of `topics` in the consumer group `group`, from the group's committed offsets on, or from the beginning.
+    async fn consumer(
+        &self,
+        group: &str,
+        topics: &[&str],
+    ) -> Result<Box<dyn Consumer>, BrokerError>;
+
+    /// Makes sure that the pipeline's topics exist, all with the same number of partitions: `partitions`, or what is there.
+    async fn ensure_topics(&self, topics: &[&str], partitions: i32) -> Result<(), BrokerError>;
+
+    /// Whether the broker answers now.
+    async fn ping(&self) -> Result<(), BrokerError>;
+}
+
+/// Publishes messages.
+#[async_trait]
+pub trait Producer: Send + Sync + 'static {
+    /// Publishes messages in order and returns when every one is acknowledged by all in-sync replicas. After an error
+    /// some may have been published: publish all again, with the same ids.
+    async fn publish(&self, messages: Vec<Outbound>) -> Result<(), BrokerError>;
+}
+
+/// Receives messages in a consumer group.
+#[async_trait]
+pub trait Consumer: Send {
+    /// The next messages, in each partition's order; empty when none came for a while, `None` when the consumer is closed.
+    /// Dropping the future loses nothing. A batch must be [done](Consumer::done) before the next one is asked for.
+    async fn next(&mut self) -> Result<Option<Vec<Inbound>>, BrokerError>;
+
+    /// What the last batch caused is durable: its offsets may be committed.
+    async fn done(&mut self, batch: &[Inbound]);
+
+    /// Drops messages of partitions that were taken away from this consumer since they were received: another one gets them.
+    fn retain_assigned(&self, batch: &mut Vec<Inbound>);
+
+    /// Commits what is done and leaves the group, within `limit`.
+    async fn close(self: Box<Self>, limit: Duration);
+}

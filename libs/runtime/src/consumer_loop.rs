@@ -1,0 +1,184 @@
+//! Receives batches, hands them on, waits out outages, commits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sagaline_contracts::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::backoff::Backoff;
+use crate::{BrokerError, Consumer, Inbound, Outage, Ports};
+
+/// What a service does with messages.
+#[async_trait]
+pub trait BatchHandler: Send + Sync {
+    /// Handles a batch. When it returns, everything that the batch caused is durable and acknowledged.
+    ///
+    /// # Errors
+    /// A dependency is down: the same messages come again.
+    async fn handle(&self, batch: &[Inbound]) -> Result<(), Outage>;
+
+    /// Does what is due without a message.
+    async fn tick(&self, _now: Timestamp) -> Result<(), Outage> {
+        Ok(())
+    }
+}
+
+/// How a consumer loop runs.
+#[derive(Debug, Clone)]
+pub struct LoopOptions {
+    /// How often [`BatchHandler::tick`] is called.
+    pub tick_interval: Duration,
+    /// How long leaving the group may take.
+    pub close_limit: Duration,
+}
+
+impl Default for LoopOptions {
+    fn default() -> Self {
+        Self {
+            tick_interval: Duration::from_millis(500),
+            close_limit: Duration::from_secs(3),
+        }
+    }
+}
+
+/// Why a service's consumer ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// It could not be started.
+    #[error("the consumer of {service} could not be started")]
+    Start {
+        /// The service.
+        service: String,
+        /// What the broker said.
+        #[source]
+        source: BrokerError,
+    },
+}
+
+/// Receives batches for one service until it is told to stop.
+pub struct ConsumerLoop {
+    service: &'static str,
+    topics: Vec<&'static str>,
+    handler: Arc<dyn BatchHandler>,
+    ports: Ports,
+    options: LoopOptions,
+}
+
+impl ConsumerLoop {
+    /// A loop for `service`, which is its consumer group too.
+    pub fn new(
+        service: &'static str,
+        topics: Vec<&'static str>,
+        handler: Arc<dyn BatchHandler>,
+        ports: Ports,
+        options: LoopOptions,
+    ) -> Self {
+        Self {
+            service,
+            topics,
+            handler,
+            ports,
+            options,
+        }
+    }
+
+    /// Runs until `shutdown`; finishes the batch in hand, commits and leaves the group.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), RuntimeError> {
+        let Some(mut consumer) = self.connect(&shutdown).await? else {
+            return Ok(());
+        };
+        let mut ticks = tokio::time::interval(self.options.tick_interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                _ = ticks.tick() => self.tick().await,
+                polled = consumer.next() => match polled {
+                    Ok(None) => break,
+                    Ok(Some(batch)) => self.process(consumer.as_mut(), batch, &shutdown).await,
+                    Err(error) => {
+                        self.note(&error.into());
+                        tokio::time::sleep(Backoff::new().next()).await;
+                    }
+                },
+            }
+        }
+        consumer.close(self.options.close_limit).await;
+        Ok(())
+    }
+
+    async fn connect(
+        &self,
+        shutdown: &CancellationToken,
+    ) -> Result<Option<Box<dyn Consumer>>, RuntimeError> {
+        let mut backoff = Backoff::new();
+        loop {
+            match self.ports.broker.consumer(self.service, &self.topics).await {
+                Ok(consumer) => return Ok(Some(consumer)),
+                Err(source @ (BrokerError::Settings { .. } | BrokerError::Topics(_))) => {
+                    return Err(RuntimeError::Start {
+                        service: self.service.to_owned(),
+                        source,
+                    });
+                }
+                Err(error) => self.note(&error.into()),
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(None),
+                () = tokio::time::sleep(backoff.next()) => {}
+            }
+        }
+    }
+
+    /// Handles a batch until it is done; an outage is waited out with the batch in hand.
+    async fn process(
+        &self,
+        consumer: &mut dyn Consumer,
+        mut batch: Vec<Inbound>,
+        shutdown: &CancellationToken,
+    ) {
+        let mut backoff: Option<Backoff> = None;
+        while !batch.is_empty() {
+            match self.handler.handle(&batch).await {
+                Ok(()) => {
+                    if backoff.is_some() {
+                        self.recovered();
+                    }
+                    break;
+                }
+                Err(outage) => self.note(&outage),
+            }
+            let delay = backoff.get_or_insert_with(Backoff::new).next();
+            tokio::select! {
+                // Nothing is lost: the batch is not committed and comes again after the restart.
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(delay) => {}
+            }
+            consumer.retain_assigned(&mut batch);
+        }
+        consumer.done(&batch).await;
+    }
+
+    async fn tick(&self) {
+        match self.handler.tick(self.ports.clock.now()).await {
+            Ok(()) => self.recovered(),
+            // What is due stays due until the next tick.
+            Err(outage) => self.note(&outage),
+        }
+    }
+
+    fn note(&self, outage: &Outage) {
+        let reason = outage.chain();
+        tracing::warn!(service = self.service, dependency = outage.dependency, error = %reason, "outage: waiting");
+        self.ports.health.down(outage.dependency, &reason);
+    }
+
+    fn recovered(&self) {
+        for dependency in ["store", "kafka"] {
+            self.ports.health.up(dependency);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Topics.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::settings;
+use crate::BrokerError;
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+async fn partitions_by_topic(config: ClientConfig) -> Result<HashMap<String, i32>, BrokerError> {
+    let looked_up = tokio::task::spawn_blocking(move || {
+        let client: BaseConsumer = config.create().map_err(settings)?;
+        let metadata = client
+            .fetch_metadata(None, LIMIT)
+            .map_err(|error| BrokerError::unavailable("list its topics", error))?;
+        Ok(metadata
+            .topics()
+            .iter()
+            .map(|topic| {
+                (
+                    topic.name().to_owned(),
+                    i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX),
+                )
+            })
+            .collect())
+    });
+    looked_up
+        .await
+        .map_err(|error| BrokerError::unavailable("list its topics", error))?
+}
+
+pub(super) async fn ping(config: ClientConfig) -> Result<(), BrokerError> {
+    partitions_by_topic(config).await.map(|_| ())
+}
+
+/// Makes sure that the topics exist, with the same number of partitions each.
+pub(super) async fn ensure_topics(
+    config: &ClientConfig,
+    topics: &[&str],
+    partitions: i32,
+) -> Result<(), BrokerError> {
+    let there = partitions_by_topic(config.clone()).await?;
+    // Topics that are there set the number: one order must have the same partition number everywhere.
+    let mut counts: Vec<i32> = topics
+        .iter()
+        .filter_map(|topic| there.get(*topic).copied())
+        .collect();
+    counts.sort_unstable();
+    counts.dedup();
+    if counts.len() > 1 {
+        return Err(BrokerError::Topics(format!(
+            "the pipeline's topics have different partition counts ({counts:?}); one order must have the same partition number \
+             everywhere: raise all of them to the same count"
+        )));
+    }
+    let partitions = counts.first().copied().unwrap_or(partitions);
+    let missing: Vec<NewTopic<'_>> = topics
+        .iter()
+        .filter(|topic| !there.contains_key(**topic))
+        // -1: the broker's default
+        .map(|topic| NewTopic::new(topic, partitions, TopicReplication::Fixed(-1)))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let admin: AdminClient<DefaultClientContext> = config.create().map_err(settings)?;
+    let options = AdminOptions::new()
+        .operation_timeout(Some(LIMIT))
+        .request_timeout(Some(LIMIT));
+    let results = admin
+        .create_topics(&missing, &options)
+        .await
+        .map_err(|error| BrokerError::unavailable("create topics", error))?;
+    for result in results {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, code)) => {
+                return Err(BrokerError::Topics(format!(
+                    "topic {topic} could not be created: {code}"
+                )));
+            }
+        }
+    }
+    Ok(())
+}

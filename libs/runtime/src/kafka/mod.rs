@@ -1,0 +1,104 @@
+//! The ports on a real broker, by librdkafka: Kafka, Redpanda, or the embedded one.
+
+mod admin;
+mod consumer;
+mod producer;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rdkafka::ClientConfig;
+
+use crate::{Broker, BrokerError, Consumer, Producer};
+
+/// How to reach the broker, and how to behave there.
+#[derive(Debug, Clone)]
+pub struct KafkaOptions {
+    /// `host:port`, comma separated.
+    pub brokers: String,
+    /// A batch is handed on when it has so many messages.
+    pub batch_max: usize,
+    /// How long a consumer may be silent before its partitions go to another one, in milliseconds.
+    pub session_timeout_ms: u32,
+    /// How long the producer waits for more messages to send with the first, in milliseconds.
+    pub linger_ms: f64,
+    /// Additional settings of librdkafka, for instance for TLS and SASL.
+    pub extra: Vec<(String, String)>,
+}
+
+impl KafkaOptions {
+    /// The usual, for the broker at `brokers`.
+    pub fn new(brokers: impl Into<String>) -> Self {
+        Self {
+            brokers: brokers.into(),
+            batch_max: 1_000,
+            session_timeout_ms: 10_000,
+            linger_ms: 1.0,
+            extra: Vec::new(),
+        }
+    }
+}
+
+/// A real broker.
+#[derive(Debug, Clone)]
+pub struct KafkaBroker {
+    options: KafkaOptions,
+}
+
+impl KafkaBroker {
+    /// A broker that is not connected to yet.
+    pub fn new(options: KafkaOptions) -> Self {
+        Self { options }
+    }
+
+    fn config(&self, client_id: &str) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.options.brokers)
+            .set("client.id", client_id)
+            .set("socket.nagle.disable", "true")
+            .set("reconnect.backoff.ms", "50")
+            .set("reconnect.backoff.max.ms", "1000")
+            .set("topic.metadata.refresh.interval.ms", "60000")
+            .set("log.connection.close", "false");
+        for (name, value) in &self.options.extra {
+            config.set(name, value);
+        }
+        config
+    }
+}
+
+fn settings(error: rdkafka::error::KafkaError) -> BrokerError {
+    BrokerError::Settings {
+        source: error.into(),
+    }
+}
+
+#[async_trait]
+impl Broker for KafkaBroker {
+    async fn producer(&self, name: &str) -> Result<Arc<dyn Producer>, BrokerError> {
+        let config = producer::config(self.config(name), &self.options);
+        Ok(Arc::new(producer::KafkaProducer::new(config)?))
+    }
+
+    async fn consumer(
+        &self,
+        group: &str,
+        topics: &[&str],
+    ) -> Result<Box<dyn Consumer>, BrokerError> {
+        let config = consumer::config(self.config(group), group, &self.options);
+        Ok(Box::new(consumer::KafkaConsumer::start(
+            &config,
+            topics,
+            self.options.batch_max,
+        )?))
+    }
+
+    async fn ensure_topics(&self, topics: &[&str], partitions: i32) -> Result<(), BrokerError> {
+        admin::ensure_topics(&self.config("admin"), topics, partitions).await
+    }
+
+    async fn ping(&self) -> Result<(), BrokerError> {
+        admin::ping(self.config("ping")).await
+    }
+}

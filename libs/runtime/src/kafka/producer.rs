@@ -1,0 +1,150 @@
+//! An idempotent producer that waits for all in-sync replicas.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::{Mutex, RwLock};
+use rdkafka::ClientConfig;
+use rdkafka::ClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+use tokio::sync::oneshot;
+
+use super::{KafkaOptions, settings};
+use crate::{BrokerError, Outbound, Producer};
+
+const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(2);
+
+pub(super) fn config(mut config: ClientConfig, options: &KafkaOptions) -> ClientConfig {
+    config
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("linger.ms", options.linger_ms.to_string())
+        // As Java's default, so that a key has the same partition whoever produces.
+        .set("partitioner", "murmur2_random")
+        .set("message.timeout.ms", "10000")
+        .set("message.max.bytes", "2000000")
+        .set("queue.buffering.max.messages", "200000")
+        .set("queue.buffering.max.kbytes", "262144");
+    config
+}
+
+/// Counts the acknowledgements of one `publish`.
+struct Pending {
+    left: usize,
+    failure: Option<KafkaError>,
+    done: Option<oneshot::Sender<Result<(), KafkaError>>>,
+}
+
+impl Pending {
+    fn settle(&mut self, count: usize, failure: Option<KafkaError>) {
+        self.left = self.left.saturating_sub(count);
+        if self.failure.is_none() {
+            self.failure = failure;
+        }
+        if self.left == 0
+            && let Some(done) = self.done.take()
+        {
+            // Nobody waits any more when the publisher gave up; the messages are acknowledged all the same.
+            let _ = done.send(self.failure.take().map_or(Ok(()), Err));
+        }
+    }
+}
+
+struct Acknowledge;
+
+impl ClientContext for Acknowledge {}
+
+impl ProducerContext for Acknowledge {
+    type DeliveryOpaque = Arc<Mutex<Pending>>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, pending: Self::DeliveryOpaque) {
+        let failure = result.as_ref().err().map(|(error, _)| error.clone());
+        pending.lock().settle(1, failure);
+    }
+}
+
+type Client = ThreadedProducer<Acknowledge>;
+
+pub(super) struct KafkaProducer {
+    config: ClientConfig,
+    client: RwLock<Arc<Client>>,
+}
+
+impl KafkaProducer {
+    pub(super) fn new(config: ClientConfig) -> Result<Self, BrokerError> {
+        let client = RwLock::new(Arc::new(connect(&config)?));
+        Ok(Self { config, client })
+    }
+
+    /// An idempotent producer that met a fatal error (a truncated log, an expired id) is of no use any more.
+    fn replace_if_dead(&self, used: &Arc<Client>) -> Result<(), BrokerError> {
+        if used.client().fatal_error().is_none() {
+            return Ok(());
+        }
+        let mut client = self.client.write();
+        if Arc::ptr_eq(&client, used) {
+            *client = Arc::new(connect(&self.config)?);
+        }
+        Ok(())
+    }
+}
+
+fn connect(config: &ClientConfig) -> Result<Client, BrokerError> {
+    config.create_with_context(Acknowledge).map_err(settings)
+}
+
+#[async_trait]
+impl Producer for KafkaProducer {
+    async fn publish(&self, messages: Vec<Outbound>) -> Result<(), BrokerError> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let client = Arc::clone(&self.client.read());
+        let (done, acknowledged) = oneshot::channel();
+        let pending = Arc::new(Mutex::new(Pending {
+            left: messages.len(),
+            failure: None,
+            done: Some(done),
+        }));
+        for message in &messages {
+            send(&client, message, &pending).await;
+        }
+        let outcome = acknowledged.await;
+        let failure = match outcome {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error,
+            Err(_) => KafkaError::Canceled,
+        };
+        self.replace_if_dead(&client)?;
+        Err(BrokerError::unavailable(
+            format!("publish {} messages", messages.len()),
+            failure,
+        ))
+    }
+}
+
+/// Queues one message; waits while the queue is full. What cannot be queued counts as settled.
+async fn send(client: &Client, message: &Outbound, pending: &Arc<Mutex<Pending>>) {
+    let mut record =
+        BaseRecord::with_opaque_to(&message.topic, Arc::clone(pending)).payload(&message.value[..]);
+    if !message.key.is_empty() {
+        record = record.key(message.key.as_bytes());
+    }
+    loop {
+        match client.send(record) {
+            Ok(()) => return,
+            // The queue empties at the rate of acknowledgements, or of timeouts when the broker is away.
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), again)) => {
+                record = again;
+                tokio::time::sleep(QUEUE_FULL_PAUSE).await;
+            }
+            Err((error, _)) => {
+                pending.lock().settle(1, Some(error));
+                return;
+            }
+        }
+    }
+}
