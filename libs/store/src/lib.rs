@@ -6,8 +6,12 @@
 //!
 //! Bodies are JSON objects. `MongoDB` holds them as real documents, so a person can query them.
 
+#[cfg(feature = "contract-suite")]
+pub mod contract;
+mod embedded;
 mod memory;
 mod port;
 
+pub use embedded::{EmbeddedOptions, EmbeddedStore};
 pub use memory::{MemoryLimits, MemoryStore};
 pub use port::{Index, ListQuery, Rank, SaveResult, Store, StoreError, Stored, Write};
