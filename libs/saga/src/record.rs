@@ -117,8 +117,7 @@ pub enum Message {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Parked {
-    /// The event.
-    #[serde(flatten)]
+    /// The event. (Not flattened: serde cannot hand a raw value through a flattened field.)
     pub held: Held,
     /// Why it waits.
     pub reason: ParkedReason,
