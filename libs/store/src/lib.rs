@@ -10,8 +10,12 @@
 pub mod contract;
 mod embedded;
 mod memory;
+mod mongo;
+mod open;
 mod port;
 
 pub use embedded::{EmbeddedOptions, EmbeddedStore};
 pub use memory::{MemoryLimits, MemoryStore};
+pub use mongo::{MongoLimits, MongoStore};
+pub use open::{StoreSpec, open};
 pub use port::{Index, ListQuery, Rank, SaveResult, Store, StoreError, Stored, Write};

@@ -1,5 +1,7 @@
 //! The store in memory.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
 use std::sync::Arc;
 
 use bytes::Bytes;
