@@ -13,6 +13,7 @@ use super::settings;
 use crate::BrokerError;
 
 const LIMIT: Duration = Duration::from_secs(10);
+const PROPAGATION: Duration = Duration::from_millis(50);
 
 async fn partitions_by_topic(config: ClientConfig) -> Result<HashMap<String, i32>, BrokerError> {
     let looked_up = tokio::task::spawn_blocking(move || {
@@ -40,14 +41,39 @@ pub(super) async fn ping(config: ClientConfig) -> Result<(), BrokerError> {
     partitions_by_topic(config).await.map(|_| ())
 }
 
-/// Makes sure that the topics exist, with the same number of partitions each.
+/// Makes sure that the topics exist, with the same number of partitions each, and that the broker shows them.
 pub(super) async fn ensure_topics(
     config: &ClientConfig,
     topics: &[&str],
     partitions: i32,
 ) -> Result<(), BrokerError> {
-    let there = partitions_by_topic(config.clone()).await?;
-    // Topics that are there set the number: one order must have the same partition number everywhere.
+    let give_up = tokio::time::Instant::now() + LIMIT;
+    loop {
+        let there = partitions_by_topic(config.clone()).await?;
+        let missing: Vec<&str> = topics
+            .iter()
+            .copied()
+            .filter(|topic| !there.contains_key(*topic))
+            .collect();
+        let partitions = common_count(topics, &there)?.unwrap_or(partitions);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        if tokio::time::Instant::now() > give_up {
+            let source = format!(
+                "{} topics were created, but the broker does not show them",
+                missing.len()
+            );
+            return Err(BrokerError::unavailable("create topics", source));
+        }
+        // A broker shows a topic a little after it has created it; and another process may have been faster.
+        create(config, &missing, partitions).await?;
+        tokio::time::sleep(PROPAGATION).await;
+    }
+}
+
+/// Topics that are there set the number: one order must have the same partition number everywhere.
+fn common_count(topics: &[&str], there: &HashMap<String, i32>) -> Result<Option<i32>, BrokerError> {
     let mut counts: Vec<i32> = topics
         .iter()
         .filter_map(|topic| there.get(*topic).copied())
@@ -56,29 +82,29 @@ pub(super) async fn ensure_topics(
     counts.dedup();
     if counts.len() > 1 {
         return Err(BrokerError::Topics(format!(
-            "the pipeline's topics have different partition counts ({counts:?}); one order must have the same partition number \
-             everywhere: raise all of them to the same count"
+            "the pipeline's topics have different partition counts ({counts:?}); one order must have the same partition \
+             number everywhere: raise all of them to the same count"
         )));
     }
-    let partitions = counts.first().copied().unwrap_or(partitions);
-    let missing: Vec<NewTopic<'_>> = topics
+    Ok(counts.first().copied())
+}
+
+async fn create(
+    config: &ClientConfig,
+    topics: &[&str],
+    partitions: i32,
+) -> Result<(), BrokerError> {
+    // -1: the broker's default
+    let topics: Vec<NewTopic<'_>> = topics
         .iter()
-        .filter(|topic| !there.contains_key(**topic))
-        // -1: the broker's default
         .map(|topic| NewTopic::new(topic, partitions, TopicReplication::Fixed(-1)))
         .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
     let admin: AdminClient<DefaultClientContext> = config.create().map_err(settings)?;
     let options = AdminOptions::new()
         .operation_timeout(Some(LIMIT))
         .request_timeout(Some(LIMIT));
-    let results = admin
-        .create_topics(&missing, &options)
-        .await
-        .map_err(|error| BrokerError::unavailable("create topics", error))?;
-    for result in results {
+    let results = admin.create_topics(&topics, &options).await;
+    for result in results.map_err(|error| BrokerError::unavailable("create topics", error))? {
         match result {
             Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
             Err((topic, code)) => {

@@ -212,7 +212,11 @@ impl Consumer for KafkaConsumer {
             {
                 tracing::error!("the thread that polls Kafka panicked");
             }
-            // Dropping the last handle commits what is stored and leaves the group.
+            // While the group rebalances a commit may be refused: then the next owner handles some messages again.
+            if let Err(error) = member.commit_consumer_state(CommitMode::Sync) {
+                tracing::debug!(error = %error, "nothing was committed at the end");
+            }
+            // Dropping the last handle leaves the group.
             drop(member);
         });
         if tokio::time::timeout(limit, closing).await.is_err() {

@@ -1,0 +1,250 @@
+//! The runtime on real Apache Kafka: nothing lost, nothing out of order, whatever members come and go.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use sagaline_contracts::payload::{OrderCreated, OrderItem};
+use sagaline_contracts::{EventType, Money, OrderId, Sku, Timestamp};
+use sagaline_runtime::kafka::{KafkaBroker, KafkaOptions};
+use sagaline_runtime::{
+    BatchHandler, Broker, ConsumerLoop, Inbound, LoopOptions, Outage, Outbound, Ports, SilentHealth,
+};
+use sagaline_saga::{Clock, given};
+use sagaline_store::MemoryStore;
+use sagaline_testkit::ApacheKafka;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+struct TestClock;
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::EPOCH
+    }
+}
+
+fn ports(broker: &KafkaBroker) -> Ports {
+    Ports {
+        store: Arc::new(MemoryStore::default()),
+        broker: Arc::new(broker.clone()),
+        clock: Arc::new(TestClock),
+        health: Arc::new(SilentHealth),
+    }
+}
+
+/// What all instances of a group have handled, by partition.
+#[derive(Default)]
+struct Ledger {
+    offsets: Mutex<HashMap<i32, Vec<i64>>>,
+    handled: AtomicU64,
+    down: AtomicBool,
+    refused: AtomicU64,
+}
+
+impl Ledger {
+    fn distinct(&self) -> usize {
+        let offsets = self.offsets.lock();
+        offsets
+            .values()
+            .map(|seen| seen.iter().collect::<std::collections::HashSet<_>>().len())
+            .sum()
+    }
+}
+
+struct Recorder(Arc<Ledger>);
+
+#[async_trait]
+impl BatchHandler for Recorder {
+    async fn handle(&self, batch: &[Inbound]) -> Result<(), Outage> {
+        if self.0.down.load(Ordering::SeqCst) {
+            self.0.refused.fetch_add(1, Ordering::SeqCst);
+            return Err(Outage::new("gateway", "switched off"));
+        }
+        let mut offsets = self.0.offsets.lock();
+        for message in batch {
+            offsets
+                .entry(message.partition)
+                .or_default()
+                .push(message.offset);
+        }
+        self.0
+            .handled
+            .fetch_add(batch.len() as u64, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+fn start(broker: &KafkaBroker, ledger: &Arc<Ledger>) -> (CancellationToken, JoinHandle<()>) {
+    let token = CancellationToken::new();
+    let topics = vec![EventType::OrderCreated.as_str()];
+    let handler = Arc::new(Recorder(Arc::clone(ledger)));
+    let looped = ConsumerLoop::new(
+        "test-group",
+        topics,
+        handler,
+        ports(broker),
+        LoopOptions::default(),
+    );
+    let running = looped.run(token.clone());
+    (token, tokio::spawn(async move { running.await.unwrap() }))
+}
+
+fn message(n: usize) -> Outbound {
+    let order_id = OrderId::new(format!("order-{n}")).unwrap();
+    let items = vec![OrderItem {
+        sku: Sku::new("SKU-1").unwrap(),
+        qty: 1,
+        price: None,
+    }];
+    Outbound::event(&given::event(
+        &format!("event-{n}"),
+        OrderCreated {
+            order_id,
+            items,
+            total: Money::ZERO,
+            currency: None,
+            customer_id: None,
+        },
+    ))
+}
+
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    let waited = tokio::time::timeout(LIMIT, async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "not within {LIMIT:?}: {what}");
+}
+
+async fn broker_with_topics() -> (ApacheKafka, KafkaBroker) {
+    let kafka = ApacheKafka::start().await.unwrap();
+    let broker = KafkaBroker::new(KafkaOptions::new(kafka.brokers()));
+    let topics: Vec<&str> = EventType::topics().collect();
+    broker.ensure_topics(&topics, 6).await.unwrap();
+    (kafka, broker)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_come_and_go_without_loss_or_disorder() {
+    let (_kafka, broker) = broker_with_topics().await;
+    let producer = broker.producer("test").await.unwrap();
+    let ledger = Arc::new(Ledger::default());
+    let mut members = vec![start(&broker, &ledger)];
+    let mut sent = 0;
+    for round in 0..6 {
+        for _ in 0..5 {
+            producer
+                .publish((sent..sent + 200).map(message).collect())
+                .await
+                .unwrap();
+            sent += 200;
+        }
+        match round {
+            0 | 1 => members.push(start(&broker, &ledger)),
+            3 | 4 => {
+                let (token, task) = members.remove(0);
+                token.cancel();
+                task.await.unwrap();
+            }
+            _ => {}
+        }
+    }
+    until("everything is handled", || ledger.distinct() >= sent).await;
+    for (token, task) in members {
+        token.cancel();
+        task.await.unwrap();
+    }
+    let offsets = ledger.offsets.lock();
+    let mut distinct = 0;
+    for (partition, seen) in offsets.iter() {
+        // Kafka may refuse a commit during a rebalance; then the next owner starts a little earlier, but in order.
+        let rewinds = seen.windows(2).filter(|pair| pair[1] <= pair[0]).count();
+        assert!(
+            rewinds <= 4,
+            "partition {partition} was rewound {rewinds} times by 4 changes of membership"
+        );
+        let gaps = seen.windows(2).filter(|pair| pair[1] > pair[0] + 1).count();
+        assert_eq!(gaps, 0, "partition {partition} has gaps");
+        assert_eq!(seen.first(), Some(&0));
+        distinct += usize::try_from(seen.iter().max().unwrap() + 1).unwrap();
+    }
+    assert_eq!(distinct, sent);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_longer_than_the_patience_is_waited_out_without_leaving_the_group() {
+    let (mut kafka, broker) = broker_with_topics().await;
+    let producer = broker.producer("test").await.unwrap();
+    let ledger = Arc::new(Ledger::default());
+    ledger.down.store(true, Ordering::SeqCst);
+    let (token, task) = start(&broker, &ledger);
+    producer
+        .publish((0..100).map(message).collect())
+        .await
+        .unwrap();
+    until("the batch is refused several times", || {
+        ledger.refused.load(Ordering::SeqCst) >= 4
+    })
+    .await;
+    // And now the broker goes, too, and comes back.
+    kafka.kill_9().unwrap();
+    ledger.down.store(false, Ordering::SeqCst);
+    kafka.restart().await.unwrap();
+    producer
+        .publish((100..200).map(message).collect())
+        .await
+        .unwrap();
+    until("everything is handled", || {
+        ledger.handled.load(Ordering::SeqCst) >= 200
+    })
+    .await;
+    token.cancel();
+    task.await.unwrap();
+    for seen in ledger.offsets.lock().values() {
+        let mut distinct = seen.clone();
+        distinct.dedup();
+        assert!(distinct.is_sorted(), "{seen:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn topics_with_different_partition_counts_are_refused() {
+    let (_kafka, broker) = broker_with_topics().await;
+    broker.ensure_topics(&["elsewhere"], 3).await.unwrap();
+    let refused = broker
+        .ensure_topics(&["elsewhere", EventType::OrderCreated.as_str()], 3)
+        .await;
+    assert!(
+        refused
+            .unwrap_err()
+            .to_string()
+            .contains("different partition counts")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn publishing_to_a_broker_that_is_away_is_an_outage_within_bounded_time() {
+    let (mut kafka, broker) = broker_with_topics().await;
+    let producer = broker.producer("test").await.unwrap();
+    producer.publish(vec![message(1)]).await.unwrap();
+    kafka.kill_9().unwrap();
+    let failed =
+        tokio::time::timeout(Duration::from_secs(20), producer.publish(vec![message(2)])).await;
+    assert!(failed.expect("bounded").is_err());
+    kafka.restart().await.unwrap();
+    producer.publish(vec![message(2)]).await.unwrap();
+    let empty = Outbound {
+        topic: "ops.RetryRequested.v1".into(),
+        key: String::new(),
+        value: Bytes::from_static(b"x"),
+    };
+    producer.publish(vec![empty]).await.unwrap();
+}
