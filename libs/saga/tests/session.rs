@@ -1,5 +1,12 @@
 //! What a session guarantees, whatever comes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -184,7 +191,7 @@ fn source(event: &Event, offset: i64) -> Source {
 
 fn delivery(event: Event) -> Delivery {
     // A test's events have one place each: the redelivery of one has the same.
-    let offset = event.id.as_str().len() as i64;
+    let offset = i64::try_from(event.id.as_str().len()).unwrap();
     Delivery::Event {
         source: source(&event, offset),
         event,
@@ -281,11 +288,7 @@ impl World {
         self.handled
             .extend(session.handled().iter().map(|handled| handled.status));
         self.published.extend(session.publish().iter().cloned());
-        session
-            .publish()
-            .iter()
-            .map(|emission| kind_of(emission))
-            .collect()
+        session.publish().iter().map(kind_of).collect()
     }
 
     fn deliver_each(&mut self, events: impl IntoIterator<Item = Event>) -> Vec<EventType> {
