@@ -1,0 +1,93 @@
+//! What a running service has around it.
+
+use std::sync::Arc;
+
+use axum::Router;
+use sagaline_contracts::Timestamp;
+use sagaline_runtime::{HealthSink, Ports};
+use sagaline_saga::Clock;
+use sagaline_service_kit::auth::JwtKeys;
+use sagaline_service_kit::{CorsOrigins, Health};
+use sagaline_service_kit::clock::SystemClock;
+use sagaline_service_kit::http::{self, HttpOptions, HttpStack};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// The machine's clock as the runtime's port.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct KitClock;
+
+impl Clock for KitClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(SystemClock.now_micros())
+    }
+}
+
+/// The kit's health record as the runtime's port.
+#[derive(Debug, Clone)]
+pub struct KitHealth(pub Health);
+
+impl HealthSink for KitHealth {
+    fn up(&self, dependency: &'static str) {
+        self.0.up(dependency);
+    }
+
+    fn down(&self, dependency: &'static str, reason: &str) {
+        self.0.down(dependency, reason);
+    }
+}
+
+/// What a running service has around it.
+#[derive(Clone)]
+pub struct ServiceHost {
+    /// The world: store, broker, clock, and the health record as a sink.
+    pub ports: Ports,
+    /// What `/healthz` answers from.
+    pub health: Health,
+    /// Who may sign in.
+    pub keys: JwtKeys,
+    /// Which pages may call.
+    pub cors: CorsOrigins,
+    /// The limits of the HTTP server.
+    pub http: HttpOptions,
+    /// Cancelled when the service shall stop: take no new work, finish what was begun, return.
+    pub shutdown: CancellationToken,
+}
+
+impl ServiceHost {
+    /// A host for `service` on these ports; the ports' health sink is replaced by the service's own record.
+    pub fn new(
+        service: &str,
+        ports: Ports,
+        keys: JwtKeys,
+        cors: CorsOrigins,
+        shutdown: CancellationToken,
+    ) -> Self {
+        // The runtime says `up` when it has reached them.
+        let health = Health::new(service, &["kafka", "store"]);
+        let ports = Ports {
+            health: Arc::new(KitHealth(health.clone())),
+            ..ports
+        };
+        Self {
+            ports,
+            health,
+            keys,
+            cors,
+            http: HttpOptions::default(),
+            shutdown,
+        }
+    }
+
+    /// Serves `routes` with everything around them until the shutdown, then drains.
+    pub async fn serve(&self, listener: TcpListener, routes: Router) -> anyhow::Result<()> {
+        let stack = HttpStack {
+            health: self.health.clone(),
+            cors: self.cors.clone(),
+            shutdown: self.shutdown.clone(),
+            options: self.http,
+        };
+        http::serve(listener, stack.wrap(routes), self.shutdown.clone(), self.http).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,10 @@
+//! Puts a service's domain, the runtime and the kit together.
+//!
+//! Every service has one `run(host, options, listener)`: its own binary calls it through [`main`], the all-in-one calls all
+//! five with one broker and one store. The code paths are the same, only addresses differ.
+
+mod host;
+mod process;
+
+pub use host::{KitClock, KitHealth, ServiceHost};
+pub use process::{ServiceSpec, main};

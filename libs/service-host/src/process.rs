@@ -1,0 +1,126 @@
+//! A service in a process of its own.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::{Args, FromArgMatches};
+use sagaline_contracts::EventType;
+use sagaline_runtime::kafka::{KafkaBroker, KafkaOptions};
+use sagaline_runtime::{Broker, Ports, SilentHealth};
+use sagaline_service_kit::auth::JwtKeys;
+use sagaline_service_kit::config::{ServiceArgs, ServiceDefaults};
+use sagaline_service_kit::lifecycle::{DRAIN_LIMIT, Lifecycle, install_tls_provider};
+use sagaline_service_kit::{http, telemetry};
+use sagaline_store::{MongoStore, StoreError};
+use tokio::net::TcpListener;
+
+use crate::{KitClock, ServiceHost};
+
+const DATABASE: &str = "sagaline";
+const PARTITIONS: i32 = 4;
+
+/// What a service is called, where it listens and what it says about itself in `--help`.
+#[derive(Debug, Clone, Copy)]
+pub struct ServiceSpec {
+    /// Name and port when nothing is configured.
+    pub defaults: ServiceDefaults,
+    /// One line for `--help`.
+    pub about: &'static str,
+}
+
+/// Runs a service in a process of its own: reads the command line, connects, runs until SIGTERM, drains.
+pub fn main<O, R, F>(spec: ServiceSpec, run: R) -> ExitCode
+where
+    O: Args + Send + 'static,
+    R: FnOnce(ServiceHost, O, TcpListener) -> F,
+    F: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
+    install_tls_provider();
+    let command = clap::Command::new(spec.defaults.name)
+        .about(spec.about)
+        .version(env!("CARGO_PKG_VERSION"));
+    let matches = O::augment_args(ServiceArgs::augment_args(command)).get_matches();
+    let parsed = ServiceArgs::from_arg_matches(&matches)
+        .and_then(|args| Ok((args, O::from_arg_matches(&matches)?)));
+    let (args, options) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => error.exit(),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the process cannot start its threads: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(start(spec, args, options, run)) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn start<O, R, F>(
+    spec: ServiceSpec,
+    args: ServiceArgs,
+    options: O,
+    run: R,
+) -> anyhow::Result<ExitCode>
+where
+    R: FnOnce(ServiceHost, O, TcpListener) -> F,
+    F: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
+    telemetry::init_logging(&args.common.log_level, args.common.log_format)?;
+    telemetry::install_metrics();
+    let config = args.resolve(spec.defaults)?;
+    let life = Lifecycle::new();
+    life.listen_for_signals()?;
+    let store = MongoStore::connect(config.mongo_url.expose(), DATABASE)
+        .await
+        .map_err(|error: StoreError| anyhow::Error::new(error))
+        .context("MONGO_URL is not usable")?;
+    let broker = KafkaBroker::new(KafkaOptions::new(config.kafka_brokers.to_string()));
+    let ports = Ports {
+        store: Arc::new(store),
+        broker: Arc::new(broker.clone()),
+        clock: Arc::new(KitClock),
+        health: Arc::new(SilentHealth),
+    };
+    let keys = JwtKeys::new(&config.jwt_secret);
+    let host = ServiceHost::new(&config.name, ports, keys, config.cors_origin, life.shutdown_token());
+    let listener = http::bind(config.listen).await?;
+    tracing::info!(service = config.name, address = %config.listen, "listening");
+    let service = run(host.clone(), options, listener);
+    let shutdown = life.shutdown_token();
+    life.spawn("service", async move {
+        ensure_topics(&broker, &host, &shutdown).await?;
+        service.await
+    });
+    Ok(life.run(DRAIN_LIMIT).await)
+}
+
+/// Waits for the broker, and makes sure that the topics exist before anybody subscribes to them.
+async fn ensure_topics(
+    broker: &KafkaBroker,
+    host: &ServiceHost,
+    shutdown: &tokio_util::sync::CancellationToken,
+) -> anyhow::Result<()> {
+    let topics: Vec<&str> = EventType::topics().collect();
+    loop {
+        match broker.ensure_topics(&topics, PARTITIONS).await {
+            Ok(()) => return Ok(()),
+            Err(error @ sagaline_runtime::BrokerError::Unavailable { .. }) => {
+                host.health.down("kafka", format!("{:#}", anyhow::Error::new(error)));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            // ensure_topics waits for the broker itself; this only keeps a refused connection from spinning.
+            () = tokio::time::sleep(std::time::Duration::from_millis(500)) => {}
+        }
+    }
+}
