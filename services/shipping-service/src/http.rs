@@ -1,0 +1,194 @@
+//! `GET /shipments/{orderId}`.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use sagaline_contracts::OrderId;
+use sagaline_service_kit::{Json, Path, Problem};
+use sagaline_store::Store;
+use serde::{Deserialize, Serialize};
+
+use crate::COLLECTION;
+use crate::domain::{OrderShipments, Shipment};
+
+/// The service's routes, on its documents in `store`; `carrier` is named in the answers.
+pub fn routes(store: Arc<dyn Store>, carrier: &'static str) -> Router {
+    Router::new()
+        .route("/shipments/{orderId}", get(shipment))
+        .with_state(Reader { store, carrier })
+}
+
+#[derive(Clone)]
+struct Reader {
+    store: Arc<dyn Store>,
+    carrier: &'static str,
+}
+
+/// What is read of an order's record.
+#[derive(Deserialize)]
+struct Document {
+    state: OrderShipments,
+}
+
+/// The answer.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShipmentView<'a> {
+    order_id: &'a OrderId,
+    /// Status, attempt, and carrier and tracking id or the reason.
+    #[serde(flatten)]
+    shipment: &'a Shipment,
+    /// The highest attempt that must not be shipped any more; 0 for none.
+    barred: u32,
+    /// Whom shipments are booked with: a simulated carrier moves no goods.
+    booked_with: &'static str,
+}
+
+async fn shipment(
+    State(reader): State<Reader>,
+    Path(order_id): Path<OrderId>,
+) -> Result<Response, Problem> {
+    let found = reader.store.load(COLLECTION, &[order_id.as_str()]).await.map_err(|error| {
+        tracing::warn!(%order_id, error = &error as &dyn std::error::Error, "shipment could not be read");
+        Problem::unavailable("shipments cannot be read just now; try again", 1)
+    })?;
+    let Some(stored) = found.into_iter().flatten().next() else {
+        let detail = format!("no shipment of order {order_id} is known here");
+        return Err(Problem::not_found(detail).instance(format!("/shipments/{order_id}")));
+    };
+    let document: Document = serde_json::from_slice(&stored.body).map_err(|error| {
+        tracing::error!(%order_id, %error, "the order's record is not what this service writes");
+        Problem::internal()
+    })?;
+    let view = ShipmentView {
+        order_id: &order_id,
+        shipment: &document.state.shipment,
+        barred: document.state.barred,
+        booked_with: reader.carrier,
+    };
+    Ok(Json(view).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use axum::http::{Request, StatusCode};
+    use bytes::Bytes;
+    use sagaline_saga::OrderRecord;
+    use sagaline_store::{Index, MemoryStore, Write};
+    use serde_json::{Value, json};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn holding(body: Vec<u8>) -> Arc<MemoryStore> {
+        let store = Arc::new(MemoryStore::default());
+        let write = Write {
+            id: "o-1".to_owned(),
+            expected: 0,
+            body: Bytes::from(body),
+            index: Index::default(),
+        };
+        store.save(COLLECTION, vec![write]).await.unwrap();
+        store
+    }
+
+    async fn with_state(state: OrderShipments) -> Arc<MemoryStore> {
+        let mut record = OrderRecord::unknown(OrderId::new("o-1").unwrap());
+        record.state = state;
+        holding(serde_json::to_vec(&record).unwrap()).await
+    }
+
+    async fn get(store: Arc<dyn Store>, path: &str) -> (StatusCode, Value) {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let response = routes(store, "simulated-carrier")
+            .oneshot(request)
+            .await
+            .unwrap();
+        let status = response.status();
+        let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_shipment_is_shown_with_its_carrier_and_tracking_id() {
+        let shipment = Shipment::Shipped {
+            attempt: 1,
+            carrier: "Northline".to_owned(),
+            tracking_id: "NOR-1".to_owned(),
+            refund_ruled: true,
+        };
+        let state = OrderShipments {
+            attempt: 1,
+            shipment,
+            ..OrderShipments::default()
+        };
+        let (status, body) = get(with_state(state).await, "/shipments/o-1").await;
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(
+            body,
+            json!({
+                "orderId": "o-1", "status": "SHIPPED", "attempt": 1, "carrier": "Northline", "trackingId": "NOR-1",
+                "refundRuled": true, "barred": 0, "bookedWith": "simulated-carrier",
+            })
+        );
+    }
+
+    #[tokio::test]
+    async fn a_shipment_that_will_not_be_says_why() {
+        let shipment = Shipment::Failed {
+            attempt: 2,
+            reason: "timeout".to_owned(),
+        };
+        let state = OrderShipments {
+            attempt: 2,
+            barred: 2,
+            shipment,
+            ..OrderShipments::default()
+        };
+        let (_, body) = get(with_state(state).await, "/shipments/o-1").await;
+        assert_eq!(
+            body,
+            json!({
+                "orderId": "o-1", "status": "FAILED", "attempt": 2, "reason": "timeout", "barred": 2,
+                "bookedWith": "simulated-carrier",
+            })
+        );
+    }
+
+    #[tokio::test]
+    async fn an_order_that_ended_before_it_was_paid_is_pending() {
+        let state = OrderShipments {
+            ended: 1,
+            ..OrderShipments::default()
+        };
+        let (status, body) = get(with_state(state).await, "/shipments/o-1").await;
+        assert_eq!(
+            (status, &body["status"]),
+            (StatusCode::OK, &json!("PENDING"))
+        );
+    }
+
+    #[tokio::test]
+    async fn an_unknown_order_is_not_found_and_an_impossible_id_is_a_bad_request() {
+        let store = Arc::new(MemoryStore::default());
+        let (status, body) = get(store.clone(), "/shipments/o-2").await;
+        assert_eq!(status, StatusCode::NOT_FOUND);
+        assert!(body["error"].as_str().unwrap().contains("o-2"));
+        let (status, body) = get(store, "/shipments/a%20b").await;
+        assert_eq!(
+            (status, body["error"].is_string()),
+            (StatusCode::BAD_REQUEST, true)
+        );
+    }
+
+    #[tokio::test]
+    async fn a_damaged_record_is_an_internal_error_that_tells_nothing_of_it() {
+        let (status, body) = get(holding(b"{\"state\":7}".to_vec()).await, "/shipments/o-1").await;
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(!body.to_string().contains("state"), "{body}");
+    }
+}
