@@ -5,10 +5,15 @@
 //! ends first. The scripts that start them are in `test-servers/`; they need `mvn` and a JDK, and fetch the servers' jars once,
 //! into `~/.cache/sagaline` (or `$SAGALINE_CACHE`).
 
+pub mod client;
+pub mod invariants;
 mod kafka;
 mod mongo;
 mod ports;
 mod process;
+pub mod sse;
+pub mod stack;
+pub mod topics;
 
 pub use kafka::ApacheKafka;
 pub use mongo::{Kind, MongoServer};
