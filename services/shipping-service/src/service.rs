@@ -175,6 +175,36 @@ mod tests {
         }
     }
 
+    #[test]
+    fn one_process_can_take_the_flags_of_payment_and_shipping() {
+        use clap::CommandFactory;
+
+        #[derive(Debug, Parser)]
+        struct Both {
+            #[command(flatten)]
+            payment: payment_service::Options,
+            #[command(flatten)]
+            shipping: Options,
+        }
+
+        Both::command().debug_assert();
+        let both = Both::try_parse_from([
+            "up",
+            "--carrier-failure-rate",
+            "0",
+            "--payment-decline-rate",
+            "1",
+        ])
+        .unwrap();
+        assert_eq!(
+            (
+                both.payment.payment_decline_rate,
+                both.shipping.carrier_failure_rate
+            ),
+            (Rate::ALWAYS, Rate::NEVER)
+        );
+    }
+
     #[tokio::test]
     async fn the_flags_describe_the_carrier() {
         let flags = [
