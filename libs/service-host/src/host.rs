@@ -7,9 +7,9 @@ use sagaline_contracts::Timestamp;
 use sagaline_runtime::{HealthSink, Ports};
 use sagaline_saga::Clock;
 use sagaline_service_kit::auth::JwtKeys;
-use sagaline_service_kit::{CorsOrigins, Health};
 use sagaline_service_kit::clock::SystemClock;
 use sagaline_service_kit::http::{self, HttpOptions, HttpStack};
+use sagaline_service_kit::{CorsOrigins, Health};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -87,7 +87,13 @@ impl ServiceHost {
             shutdown: self.shutdown.clone(),
             options: self.http,
         };
-        http::serve(listener, stack.wrap(routes), self.shutdown.clone(), self.http).await?;
+        http::serve(
+            listener,
+            stack.wrap(routes),
+            self.shutdown.clone(),
+            self.http,
+        )
+        .await?;
         Ok(())
     }
 }

@@ -37,17 +37,20 @@ where
     F: Future<Output = anyhow::Result<()>> + Send + 'static,
 {
     install_tls_provider();
-    let command = clap::Command::new(spec.defaults.name)
-        .about(spec.about)
-        .version(env!("CARGO_PKG_VERSION"));
-    let matches = O::augment_args(ServiceArgs::augment_args(command)).get_matches();
+    let command = clap::Command::new(spec.defaults.name).version(env!("CARGO_PKG_VERSION"));
+    // The flags' structs bring texts of their own; the service's comes last.
+    let command = O::augment_args(ServiceArgs::augment_args(command)).about(spec.about);
+    let matches = command.get_matches();
     let parsed = ServiceArgs::from_arg_matches(&matches)
         .and_then(|args| Ok((args, O::from_arg_matches(&matches)?)));
     let (args, options) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => error.exit(),
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: the process cannot start its threads: {error}");
@@ -90,7 +93,13 @@ where
         health: Arc::new(SilentHealth),
     };
     let keys = JwtKeys::new(&config.jwt_secret);
-    let host = ServiceHost::new(&config.name, ports, keys, config.cors_origin, life.shutdown_token());
+    let host = ServiceHost::new(
+        &config.name,
+        ports,
+        keys,
+        config.cors_origin,
+        life.shutdown_token(),
+    );
     let listener = http::bind(config.listen).await?;
     tracing::info!(service = config.name, address = %config.listen, "listening");
     let service = run(host.clone(), options, listener);
@@ -113,7 +122,8 @@ async fn ensure_topics(
         match broker.ensure_topics(&topics, PARTITIONS).await {
             Ok(()) => return Ok(()),
             Err(error @ sagaline_runtime::BrokerError::Unavailable { .. }) => {
-                host.health.down("kafka", format!("{:#}", anyhow::Error::new(error)));
+                host.health
+                    .down("kafka", format!("{:#}", anyhow::Error::new(error)));
             }
             Err(error) => return Err(error.into()),
         }

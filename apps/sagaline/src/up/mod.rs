@@ -1,0 +1,180 @@
+//! `sagaline up`: everything in one process.
+
+mod args;
+mod parts;
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use sagaline_contracts::EventType;
+use sagaline_runtime::kafka::{KafkaBroker, KafkaOptions};
+use sagaline_runtime::{Broker, Ports, SilentHealth};
+use sagaline_service_host::{KitClock, ServiceHost};
+use sagaline_service_kit::lifecycle::{DRAIN_LIMIT, Lifecycle};
+use sagaline_service_kit::{Health, JwtKeys, http, telemetry};
+use serde_json::{Map, Value};
+use tokio::net::TcpListener;
+
+pub(crate) use args::UpArgs;
+
+use crate::secret;
+
+const READY_LIMIT: Duration = Duration::from_mins(1);
+
+/// Starts everything, prints the addresses when all serve, and runs until SIGTERM.
+pub(crate) async fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
+    telemetry::init_logging(&args.common.log_level, args.common.log_format)?;
+    telemetry::install_metrics();
+    let life = Lifecycle::new();
+    life.listen_for_signals()?;
+    let secret = secret::given_or_kept(args.common.jwt_secret.as_ref(), args.data_dir.as_deref())?;
+    let listeners = Listeners::bind(&args).await?;
+    let embedded = parts::broker(&args).await?;
+    let kafka = match (&embedded, &args.connections.kafka_brokers) {
+        (Some(broker), _) => broker.address().to_string(),
+        (None, Some(brokers)) => brokers.to_string(),
+        (None, None) => anyhow::bail!("there is no broker: give --kafka-brokers"),
+    };
+    let broker = KafkaBroker::new(KafkaOptions::new(kafka.clone()));
+    let topics: Vec<&str> = EventType::topics().collect();
+    broker
+        .ensure_topics(&topics, args.partitions)
+        .await
+        .with_context(|| format!("the topics at {kafka} are not as they must be"))?;
+    let ports = Ports {
+        store: parts::store(&args).await?,
+        broker: Arc::new(broker),
+        clock: Arc::new(KitClock),
+        health: Arc::new(SilentHealth),
+    };
+    let addresses = listeners.addresses(&kafka)?;
+    let healths = start(&life, &args, ports, &JwtKeys::new(&secret), listeners);
+    announce(&life, &args, &healths, &addresses).await;
+    let code = life.run(DRAIN_LIMIT).await;
+    if let Some(embedded) = embedded {
+        embedded.shutdown().await;
+    }
+    Ok(code)
+}
+
+/// One listener per service, bound before anything starts, so that a port that is taken is known at once.
+struct Listeners {
+    order: TcpListener,
+    inventory: TcpListener,
+    payment: TcpListener,
+    shipping: TcpListener,
+    read_model: TcpListener,
+}
+
+impl Listeners {
+    async fn bind(args: &UpArgs) -> anyhow::Result<Self> {
+        let on = |port: u16| http::bind(SocketAddr::new(args.common.host, port));
+        Ok(Self {
+            order: on(args.ports.order_port).await?,
+            inventory: on(args.ports.inventory_port).await?,
+            payment: on(args.ports.payment_port).await?,
+            shipping: on(args.ports.shipping_port).await?,
+            read_model: on(args.ports.read_model_port).await?,
+        })
+    }
+
+    fn addresses(&self, kafka: &str) -> anyhow::Result<Map<String, Value>> {
+        let mut addresses = Map::new();
+        for (name, listener) in [
+            ("order", &self.order),
+            ("inventory", &self.inventory),
+            ("payment", &self.payment),
+            ("shipping", &self.shipping),
+            ("readModel", &self.read_model),
+        ] {
+            addresses.insert(
+                name.to_owned(),
+                format!("http://{}", listener.local_addr()?).into(),
+            );
+        }
+        addresses.insert("kafka".to_owned(), kafka.into());
+        Ok(addresses)
+    }
+}
+
+/// Starts the five services; gives their health records.
+fn start(
+    life: &Lifecycle,
+    args: &UpArgs,
+    ports: Ports,
+    keys: &JwtKeys,
+    listeners: Listeners,
+) -> Vec<Health> {
+    let mut healths = Vec::new();
+    let mut host = |name: &str| {
+        let host = ServiceHost::new(
+            name,
+            ports.clone(),
+            keys.clone(),
+            args.common.cors_origin.clone(),
+            life.shutdown_token(),
+        );
+        healths.push(host.health.clone());
+        host
+    };
+    let inventory = inventory_service::run(
+        host("inventory-service"),
+        args.inventory.clone(),
+        listeners.inventory,
+    );
+    let payment = payment_service::run(
+        host("payment-service"),
+        args.payment.clone(),
+        listeners.payment,
+    );
+    let shipping = shipping_service::run(
+        host("shipping-service"),
+        args.shipping.clone(),
+        listeners.shipping,
+    );
+    let read_model = read_model_service::run(
+        host("read-model-service"),
+        args.read_model.clone(),
+        listeners.read_model,
+    );
+    let order = order_service::run(host("order-service"), args.order.clone(), listeners.order);
+    life.spawn("inventory-service", inventory);
+    life.spawn("payment-service", payment);
+    life.spawn("shipping-service", shipping);
+    life.spawn("read-model-service", read_model);
+    life.spawn("order-service", order);
+    healths
+}
+
+/// Prints the addresses once every service is ready.
+async fn announce(
+    life: &Lifecycle,
+    args: &UpArgs,
+    healths: &[Health],
+    addresses: &Map<String, Value>,
+) {
+    let all_ready = async {
+        for health in healths {
+            health.ready().await;
+        }
+    };
+    let shutdown = life.shutdown_token();
+    tokio::select! {
+        () = all_ready => {
+            println!("ready {}", Value::Object(addresses.clone()));
+            if args.common.jwt_secret.is_none() {
+                let place = args.data_dir.as_ref().map(|dir| format!(" --data-dir {}", dir.display())).unwrap_or_default();
+                println!("mint an admin token with: sagaline token --sub NAME --role admin --ttl 24h{place}");
+            }
+        }
+        () = shutdown.cancelled() => {}
+        () = tokio::time::sleep(READY_LIMIT) => {
+            for health in healths.iter().filter(|health| !health.is_ready()) {
+                tracing::error!(service = health.service(), report = ?health.report(), "not ready after 60 s; see its /healthz");
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The embedded broker and store, or the way to external ones.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use sagaline_embedded_broker::{BrokerConfig, EmbeddedBroker};
+use sagaline_store::{
+    EmbeddedOptions, EmbeddedStore, MemoryLimits, MemoryStore, MongoStore, Store,
+};
+
+use super::UpArgs;
+
+/// The embedded broker, unless an external one is named.
+pub(super) async fn broker(args: &UpArgs) -> anyhow::Result<Option<EmbeddedBroker>> {
+    if args.connections.kafka_brokers.is_some() {
+        return Ok(None);
+    }
+    let config = BrokerConfig {
+        listen: SocketAddr::new(args.common.host, args.ports.kafka_port),
+        data_dir: args.data_dir.as_ref().map(|dir| dir.join("broker")),
+        default_partitions: args.partitions,
+        fsync: !args.no_fsync,
+        ..BrokerConfig::default()
+    };
+    let broker = EmbeddedBroker::start(config)
+        .await
+        .context("the embedded broker cannot start")?;
+    Ok(Some(broker))
+}
+
+/// The store: external, in the data directory, or in memory.
+pub(super) async fn store(args: &UpArgs) -> anyhow::Result<Arc<dyn Store>> {
+    if let Some(url) = &args.connections.mongo_url {
+        let store = MongoStore::connect(url.expose(), "sagaline")
+            .await
+            .context("the store cannot be reached")?;
+        return Ok(Arc::new(store));
+    }
+    let Some(dir) = &args.data_dir else {
+        let limits = MemoryLimits {
+            settled_max: args.memory_orders,
+        };
+        return Ok(Arc::new(MemoryStore::new(limits)));
+    };
+    let options = EmbeddedOptions {
+        fsync: !args.no_fsync,
+        ..EmbeddedOptions::default()
+    };
+    let store = EmbeddedStore::open_with(dir.join("store"), options)
+        .context("the embedded store cannot be opened")?;
+    Ok(Arc::new(store))
+}

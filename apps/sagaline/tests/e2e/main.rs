@@ -1,0 +1,108 @@
+//! The end-to-end suite: written once, run against every backend.
+//!
+//! One pipeline per backend is started and shared by its scenarios, which run one after the other; after each of them
+//! every invariant is checked from the outside, over every order that was ever accepted there.
+#![allow(clippy::panic, reason = "a test fails by panicking")]
+
+mod fate;
+mod scenarios;
+mod world;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use sagaline_testkit::stack::{Backend, Stack};
+
+use scenarios::Scenario;
+use world::World;
+
+/// Fates of payments and shipments follow from order ids at these rates; see [`fate`].
+pub const RATE: &str = "0.3";
+
+const FLAGS: [(&str, &str); 6] = [
+    ("--payment-decline-rate", RATE),
+    ("--carrier-failure-rate", RATE),
+    ("--gateway-flaky-prefix", "flaky-"),
+    ("--gateway-flaky-times", "2"),
+    ("--saga-timeout", "12s"),
+    ("--checkout-wait", "8s"),
+];
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // The scenarios of a backend share its pipeline.
+    arguments.test_threads = Some(1);
+    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    else {
+        return ExitCode::FAILURE;
+    };
+    let runtime = Arc::new(runtime);
+    let mut trials = Vec::new();
+    for (name, backend) in [
+        ("embedded", Backend::Embedded),
+        ("durable", Backend::Durable),
+        ("real", Backend::Real),
+    ] {
+        let world = Arc::new(Mutex::new(None));
+        for scenario in scenarios::all() {
+            if !(scenario.runs_on)(backend) {
+                continue;
+            }
+            trials.push(trial(name, backend, scenario, &runtime, &world));
+        }
+        // Last: everything stops in order, with exit code 0.
+        let (runtime, world) = (Arc::clone(&runtime), Arc::clone(&world));
+        trials.push(Trial::test(
+            format!("{name}::at_the_end_every_process_drains_and_exits_with_0"),
+            move || {
+                let world: Option<World> =
+                    world.lock().unwrap_or_else(PoisonError::into_inner).take();
+                match world {
+                    Some(world) => runtime
+                        .block_on(world.stack.stop())
+                        .map_err(|error| Failed::from(format!("{error:#}"))),
+                    None => Ok(()),
+                }
+            },
+        ));
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn trial(
+    name: &str,
+    backend: Backend,
+    scenario: Scenario,
+    runtime: &Arc<tokio::runtime::Runtime>,
+    world: &Arc<Mutex<Option<World>>>,
+) -> Trial {
+    let (runtime, world) = (Arc::clone(runtime), Arc::clone(world));
+    Trial::test(format!("{name}::{}", scenario.name), move || {
+        let mut world = world.lock().unwrap_or_else(PoisonError::into_inner);
+        let ran = runtime.block_on(async {
+            if world.is_none() {
+                let stack = Stack::start(backend, &binaries(), &FLAGS).await?;
+                *world = Some(World::new(stack)?);
+            }
+            let Some(world) = world.as_mut() else {
+                anyhow::bail!("no pipeline");
+            };
+            (scenario.run)(world).await?;
+            world.check_invariants().await
+        });
+        ran.map_err(|error| Failed::from(format!("{error:#}")))
+    })
+}
+
+/// The folder of the binaries under test.
+fn binaries() -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_sagaline"))
+        .parent()
+        .map(Path::to_path_buf)
+        .unwrap_or_default()
+}
