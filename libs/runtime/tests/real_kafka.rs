@@ -17,6 +17,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use sagaline_contracts::payload::{OrderCreated, OrderItem};
 use sagaline_contracts::{EventType, Money, OrderId, Sku, Timestamp};
+use sagaline_embedded_broker::{BrokerConfig, EmbeddedBroker};
 use sagaline_runtime::kafka::{KafkaBroker, KafkaOptions};
 use sagaline_runtime::{
     BatchHandler, Broker, ConsumerLoop, Inbound, LoopOptions, Outage, Outbound, Ports, SilentHealth,
@@ -142,9 +143,25 @@ async fn broker_with_topics() -> (ApacheKafka, KafkaBroker) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn members_come_and_go_without_loss_or_disorder() {
     let (_kafka, broker) = broker_with_topics().await;
+    members_come_and_go(&broker).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_come_and_go_without_loss_or_disorder_on_the_embedded_broker() {
+    let embedded = EmbeddedBroker::start(BrokerConfig::default())
+        .await
+        .unwrap();
+    let broker = KafkaBroker::new(KafkaOptions::new(embedded.address().to_string()));
+    let topics: Vec<&str> = EventType::topics().collect();
+    broker.ensure_topics(&topics, 6).await.unwrap();
+    members_come_and_go(&broker).await;
+    embedded.shutdown().await;
+}
+
+async fn members_come_and_go(broker: &KafkaBroker) {
     let producer = broker.producer("test").await.unwrap();
     let ledger = Arc::new(Ledger::default());
-    let mut members = vec![start(&broker, &ledger)];
+    let mut members = vec![start(broker, &ledger)];
     let mut sent = 0;
     for round in 0..6 {
         for _ in 0..5 {
@@ -155,7 +172,7 @@ async fn members_come_and_go_without_loss_or_disorder() {
             sent += 200;
         }
         match round {
-            0 | 1 => members.push(start(&broker, &ledger)),
+            0 | 1 => members.push(start(broker, &ledger)),
             3 | 4 => {
                 let (token, task) = members.remove(0);
                 token.cancel();
