@@ -1,0 +1,57 @@
+//! What operators decided about dead letters that belong to no order.
+//!
+//! No service waits for such a message, so no event tells of the decision; it is kept here, in a collection of its own
+//! that a rebuild leaves alone and merges in again.
+
+use sagaline_runtime::Outage;
+use sagaline_store::{Index, Store, Write};
+
+use crate::collections::ORPHAN_DISCARDS;
+use crate::projection::{Audit, OrphanDiscard, PostMortem};
+use crate::projector::merge_all;
+
+const PAGE: usize = 500;
+
+/// Keeps a decision, and shows it. The first one counts; done again after a crash, it finishes what was begun.
+pub(crate) async fn keep(store: &dyn Store, discard: OrphanDiscard) -> Result<(), Outage> {
+    let body = serde_json::to_vec(&discard).map_err(|error| Outage::new("store", error))?;
+    let write = Write {
+        id: discard.dead_letter_id.clone(),
+        expected: 0,
+        body: body.into(),
+        index: Index {
+            settled: true,
+            ..Index::default()
+        },
+    };
+    store.save(ORPHAN_DISCARDS, vec![write]).await?;
+    let stored = store
+        .load(ORPHAN_DISCARDS, &[&discard.dead_letter_id])
+        .await?;
+    let first = stored.into_iter().flatten().next();
+    let first = first.and_then(|stored| serde_json::from_slice(&stored.body).ok());
+    show(store, vec![first.unwrap_or(discard)]).await
+}
+
+/// Shows every decision that was kept: after a rebuild, or a crash between keeping and showing.
+pub(crate) async fn show_all(store: &dyn Store) -> Result<(), Outage> {
+    let mut after: Option<String> = None;
+    loop {
+        let page = store.scan(ORPHAN_DISCARDS, after.as_deref(), PAGE).await?;
+        let is_last = page.len() < PAGE;
+        after = page.last().map(|stored| stored.id.clone());
+        let parsed = page
+            .iter()
+            .filter_map(|stored| serde_json::from_slice(&stored.body).ok());
+        show(store, parsed.collect()).await?;
+        if is_last {
+            return Ok(());
+        }
+    }
+}
+
+async fn show(store: &dyn Store, discards: Vec<OrphanDiscard>) -> Result<(), Outage> {
+    let letters = discards.iter().map(PostMortem::discarded).collect();
+    merge_all(store, letters).await?;
+    merge_all(store, discards.iter().map(Audit::of_discard).collect()).await
+}

@@ -1,0 +1,128 @@
+//! The HTTP interface.
+
+mod admin;
+mod audit;
+mod dead_letters;
+mod orders;
+mod page;
+mod stats;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::FromRef;
+use axum::routing::{get, post};
+use sagaline_contracts::OrderId;
+use sagaline_runtime::{Outbound, Ports};
+use sagaline_service_kit::{AdminGate, Problem};
+use sagaline_store::{StoreError, Stored};
+
+use crate::collections::ORDERS;
+use crate::live::Hub;
+use crate::projection::{Order, Unreadable};
+use crate::projector::Publisher;
+use crate::stats::Stats;
+
+/// How long a client is asked to wait when a dependency is down, in seconds.
+const RETRY_AFTER_S: u64 = 1;
+
+/// What the routes stand on.
+#[derive(Clone)]
+pub struct App {
+    /// The world.
+    pub ports: Ports,
+    /// Who is told of changes.
+    pub hub: Arc<Hub>,
+    /// What is counted.
+    pub stats: Arc<Stats>,
+    /// How commands get to their services.
+    pub publisher: Publisher,
+    /// Who may operate.
+    pub gate: AdminGate,
+}
+
+impl FromRef<App> for AdminGate {
+    fn from_ref(app: &App) -> Self {
+        app.gate.clone()
+    }
+}
+
+/// The service's routes.
+pub fn routes(app: App) -> Router {
+    Router::new()
+        .route("/orders", get(orders::list))
+        .route("/orders/stream", get(stream::feed))
+        .route("/orders/{orderId}", get(orders::one))
+        .route("/orders/{orderId}/stream", get(stream::order))
+        .route("/stats", get(stats::stats))
+        .route("/dead-letters", get(dead_letters::list))
+        .route("/dead-letters/{deadLetterId}", get(dead_letters::one))
+        .route(
+            "/admin/dead-letters/{deadLetterId}/redrive",
+            post(dead_letters::redrive),
+        )
+        .route(
+            "/admin/dead-letters/{deadLetterId}/discard",
+            post(dead_letters::discard),
+        )
+        .route("/admin/audit", get(audit::list))
+        .route("/admin/retry/{orderId}", post(admin::retry))
+        .route("/admin/compensate/{orderId}", post(admin::compensate))
+        .with_state(app)
+}
+
+impl App {
+    /// One document.
+    async fn load(&self, collection: &str, id: &str) -> Result<Option<Stored>, Problem> {
+        let loaded = self.ports.store.load(collection, &[id]).await;
+        Ok(loaded.map_err(store_is_down)?.into_iter().next().flatten())
+    }
+
+    /// An order with what is known of it, if anything is.
+    async fn load_order(&self, id: &OrderId) -> Result<Option<Order>, Problem> {
+        let stored = self.load(ORDERS, id.as_str()).await?;
+        let order = stored.map(|stored| Order::parse(&stored.body)).transpose();
+        order.map_err(|error| unreadable(ORDERS, id.as_str(), &error))
+    }
+
+    /// Publishes a command; returns when it is acknowledged.
+    async fn publish(&self, message: Outbound) -> Result<(), Problem> {
+        self.publisher
+            .publish(vec![message])
+            .await
+            .map_err(|error| {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a command could not be published"
+                );
+                Problem::unavailable(
+                    "the broker did not take the command; try again",
+                    RETRY_AFTER_S,
+                )
+            })
+    }
+}
+
+fn unknown_order(id: &OrderId) -> Problem {
+    Problem::not_found(format!("order {id} is not known here")).instance(format!("/orders/{id}"))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
+fn store_is_down(error: StoreError) -> Problem {
+    tracing::warn!(
+        error = &error as &dyn std::error::Error,
+        "the store could not be read"
+    );
+    Problem::unavailable(
+        "the store does not answer just now; try again",
+        RETRY_AFTER_S,
+    )
+}
+
+fn unreadable(collection: &str, id: &str, error: &Unreadable) -> Problem {
+    tracing::error!(collection, id, %error, "a document cannot be read");
+    Problem::internal()
+}

@@ -1,0 +1,85 @@
+//! `POST /admin/retry/{orderId}` and `POST /admin/compensate/{orderId}`: as on the order service.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use sagaline_commands::{Accepted, Command, CompensateRequest, Issued, Refusal, RetryRequest};
+use sagaline_contracts::{EventId, OrderId};
+use sagaline_runtime::Outbound;
+use sagaline_service_kit::{Admin, Json, Path, Problem};
+
+use super::{App, unknown_order};
+
+const KEY_LENGTH_MAX: usize = 128;
+
+pub(super) async fn retry(
+    admin: Admin,
+    State(app): State<App>,
+    Path(id): Path<OrderId>,
+    headers: HeaderMap,
+    Json(request): Json<RetryRequest>,
+) -> Result<Response, Problem> {
+    issue(&app, &admin, &id, &headers, Command::Retry(request.step)).await
+}
+
+pub(super) async fn compensate(
+    admin: Admin,
+    State(app): State<App>,
+    Path(id): Path<OrderId>,
+    headers: HeaderMap,
+    Json(request): Json<CompensateRequest>,
+) -> Result<Response, Problem> {
+    let command = Command::Compensate {
+        action: request.action,
+        reason: request.reason,
+    };
+    issue(&app, &admin, &id, &headers, command).await
+}
+
+async fn issue(
+    app: &App,
+    admin: &Admin,
+    id: &OrderId,
+    headers: &HeaderMap,
+    command: Command,
+) -> Result<Response, Problem> {
+    let key = idempotency_key(headers)?;
+    let order = app.load_order(id).await?.ok_or_else(|| unknown_order(id))?;
+    let fold = order.fold();
+    if fold.lifecycle.status.is_none() {
+        return Err(unknown_order(id));
+    }
+    let now = app.ports.clock.now();
+    let known = |id: &EventId| order.knows(id);
+    let issued = command
+        .issue(&fold.command_view(), &admin.sub, key, now, known)
+        .map_err(|refusal| refused(&refusal))?;
+    if let Issued::Publish(event) = &issued {
+        app.publish(Outbound::event(event)).await?;
+        tracing::info!(order_id = %id, command_id = %event.id, by = admin.sub, "a command was issued");
+    }
+    Ok(accepted(issued.command_id().clone()))
+}
+
+pub(super) fn accepted(command_id: EventId) -> Response {
+    (StatusCode::ACCEPTED, Json(Accepted::new(command_id))).into_response()
+}
+
+fn refused(refusal: &Refusal) -> Problem {
+    Problem::conflict(refusal.to_string())
+        .with("reason", refusal.code())
+        .with("outcome", refusal.outcome().as_str())
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    let key = value.to_str().ok().map(str::trim);
+    key.filter(|key| (1..=KEY_LENGTH_MAX).contains(&key.len()))
+        .map(Some)
+        .ok_or_else(|| {
+            let rule = format!("must be 1 to {KEY_LENGTH_MAX} printable ASCII characters");
+            Problem::bad_request("Idempotency-Key", rule)
+        })
+}

@@ -1,0 +1,184 @@
+//! Messages that could not be handled, and what operators decide about them.
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use sagaline_contracts::payload::RedriveAction;
+use sagaline_runtime::Outbound;
+use sagaline_service_kit::extract::{parse_json, read_body};
+use sagaline_service_kit::{Admin, Path, Problem, Query};
+use sagaline_store::Stored;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::admin::accepted;
+use super::page::{Listing, json_response};
+use super::{App, RETRY_AFTER_S, unreadable};
+use crate::collections::DEAD_LETTERS;
+use crate::decisions;
+use crate::projection::{LetterState, PostMortem};
+use crate::redrive::{Plan, Refusal, Wish, plan};
+
+#[derive(Debug, Deserialize)]
+pub(super) struct LettersQuery {
+    state: Option<String>,
+    topic: Option<String>,
+    consumer: Option<String>,
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+/// What of a dead letter decides whether it is listed.
+#[derive(Deserialize)]
+struct Peek {
+    topic: String,
+    consumers: Vec<PeekCopy>,
+}
+
+#[derive(Deserialize)]
+struct PeekCopy {
+    consumer: String,
+}
+
+/// `GET /dead-letters`: the latest to die first.
+pub(super) async fn list(
+    State(app): State<App>,
+    Query(query): Query<LettersQuery>,
+) -> Result<Response, Problem> {
+    let state = query.state.as_deref().map(parse_state).transpose()?;
+    let listing = Listing {
+        collection: DEAD_LETTERS,
+        tag: state.map(LetterState::as_str),
+        limit: query.limit.as_deref(),
+        cursor: query.cursor.as_deref(),
+        listed_by: "lastDiedAt",
+        is_filtered: query.topic.is_some() || query.consumer.is_some(),
+    };
+    let keep = |document: &Stored| {
+        if !listing.is_filtered {
+            return true;
+        }
+        let peek = serde_json::from_slice::<Peek>(&document.body);
+        peek.is_ok_and(|peek| {
+            query
+                .topic
+                .as_ref()
+                .is_none_or(|topic| peek.topic == *topic)
+                && query.consumer.as_ref().is_none_or(|consumer| {
+                    peek.consumers.iter().any(|copy| copy.consumer == *consumer)
+                })
+        })
+    };
+    let page = listing.read(&*app.ports.store, keep).await?;
+    let asked = [
+        ("state", query.state.as_deref()),
+        ("topic", query.topic.as_deref()),
+        ("consumer", query.consumer.as_deref()),
+        ("limit", query.limit.as_deref()),
+    ];
+    Ok(page.into_response("/dead-letters", &asked))
+}
+
+fn parse_state(name: &str) -> Result<LetterState, Problem> {
+    LetterState::parse(name)
+        .ok_or_else(|| Problem::bad_request("state", "must be one of waiting, redriven, discarded"))
+}
+
+/// `GET /dead-letters/{deadLetterId}`.
+pub(super) async fn one(
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let stored = app.load(DEAD_LETTERS, &id).await?;
+    let stored = stored.ok_or_else(|| unknown_letter(&id))?;
+    Ok(json_response(stored.body))
+}
+
+fn unknown_letter(id: &str) -> Problem {
+    let shown: String = id.chars().take(200).collect();
+    Problem::not_found(format!("dead letter {shown} is not known here"))
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct RedriveBody {
+    #[serde(default)]
+    payload: Option<Value>,
+}
+
+/// `POST /admin/dead-letters/{deadLetterId}/redrive`: the body may be empty, or have a corrected payload.
+pub(super) async fn redrive(
+    admin: Admin,
+    State(app): State<App>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let body = read_body(request, &app).await?;
+    let body: RedriveBody = if body.trim_ascii().is_empty() {
+        RedriveBody::default()
+    } else {
+        parse_json(&body)?
+    };
+    decide(&app, &admin, &id, RedriveAction::Redrive, body.payload).await
+}
+
+/// `POST /admin/dead-letters/{deadLetterId}/discard`.
+pub(super) async fn discard(
+    admin: Admin,
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    decide(&app, &admin, &id, RedriveAction::Discard, None).await
+}
+
+async fn decide(
+    app: &App,
+    admin: &Admin,
+    id: &str,
+    action: RedriveAction,
+    payload: Option<Value>,
+) -> Result<Response, Problem> {
+    let stored = app.load(DEAD_LETTERS, id).await?;
+    let stored = stored.ok_or_else(|| unknown_letter(id))?;
+    let letter =
+        PostMortem::parse(&stored.body).map_err(|error| unreadable(DEAD_LETTERS, id, &error))?;
+    let order = match letter.order_id() {
+        Some(order_id) => app.load_order(order_id).await?,
+        None => None,
+    };
+    let wish = Wish {
+        action,
+        payload,
+        requested_by: admin.sub.clone(),
+    };
+    let plan = plan(&letter, order.as_ref(), wish, app.ports.clock.now()).map_err(refused)?;
+    let command_id = match plan {
+        Plan::Before(command_id) => command_id,
+        Plan::Publish(event) => {
+            app.publish(Outbound::event(&event)).await?;
+            event.id
+        }
+        Plan::Keep(discard) => {
+            let command_id = discard.command_id.clone();
+            decisions::keep(&*app.ports.store, discard)
+                .await
+                .map_err(|outage| {
+                    tracing::warn!(error = outage.chain(), "a decision could not be kept");
+                    Problem::unavailable(
+                        "the store did not take the decision; try again",
+                        RETRY_AFTER_S,
+                    )
+                })?;
+            command_id
+        }
+    };
+    tracing::info!(dead_letter_id = id, %command_id, ?action, by = admin.sub, "a dead letter was decided");
+    Ok(accepted(command_id))
+}
+
+fn refused(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::Decided(state) => {
+            Problem::conflict(refusal.to_string()).with("state", state.as_str())
+        }
+        Refusal::Invalid { field, what } => Problem::unprocessable(field, what),
+    }
+}

@@ -1,0 +1,198 @@
+use std::sync::atomic::Ordering;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode, header};
+use sagaline_contracts::Event;
+
+use crate::testing::given::*;
+use crate::testing::{World, json, of_order};
+
+/// So many orders; the higher the number, the later the update. Every third one failed.
+async fn with_orders(count: i64) -> World {
+    let world = World::new();
+    for n in 0..count {
+        let story = if n % 3 == 0 { failed() } else { happy() };
+        let mut events = of_order(&story, &format!("o-{n:03}"));
+        for event in &mut events {
+            event.timestamp = sagaline_contracts::Timestamp::from_micros(
+                event.timestamp.micros() + n * 100_000_000,
+            );
+        }
+        world.project(&events).await;
+    }
+    world
+}
+
+/// Follows the links from page to page; gives the ids of each.
+async fn pages(world: &World, first: &str) -> Vec<Vec<String>> {
+    let mut pages = Vec::new();
+    let mut next = Some(first.to_owned());
+    while let Some(uri) = next {
+        let request = Request::get(&uri).body(Body::empty()).unwrap();
+        let response = world.send(request).await;
+        next = response.headers().get(header::LINK).map(|link| {
+            let link = link.to_str().unwrap();
+            assert!(link.ends_with(">; rel=\"next\""), "{link}");
+            link[1..link.find('>').unwrap()].to_owned()
+        });
+        let (status, body) = json(response).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        let ids = body.as_array().unwrap().iter();
+        pages.push(
+            ids.map(|order| order["orderId"].as_str().unwrap().to_owned())
+                .collect(),
+        );
+    }
+    pages
+}
+
+fn names(numbers: impl Iterator<Item = i64>) -> Vec<String> {
+    numbers.map(|n| format!("o-{n:03}")).collect()
+}
+
+#[tokio::test]
+async fn orders_come_in_pages_the_latest_update_first() {
+    let world = with_orders(7).await;
+    let pages = pages(&world, "/orders?limit=3").await;
+    assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [3, 3, 1]);
+    assert_eq!(pages.concat(), names((0..7).rev()));
+}
+
+#[tokio::test]
+async fn the_last_page_has_no_link_even_when_it_is_full() {
+    let world = with_orders(6).await;
+    assert_eq!(pages(&world, "/orders?limit=3").await.len(), 2);
+    assert_eq!(
+        pages(&World::new(), "/orders").await,
+        [Vec::<String>::new()]
+    );
+}
+
+#[tokio::test]
+async fn orders_are_filtered_by_status_outcome_and_both() {
+    let world = with_orders(9).await;
+    let all = |uri: &'static str| {
+        let world = &world;
+        async move { pages(world, uri).await.concat() }
+    };
+    let failed = names([6, 3, 0].into_iter());
+    assert_eq!(all("/orders?status=PAYMENT_FAILED&limit=2").await, failed);
+    assert_eq!(all("/orders?outcome=CANCELLED&limit=2").await, failed);
+    assert_eq!(
+        all("/orders?outcome=CONFIRMED&status=SHIPPED&limit=5")
+            .await
+            .len(),
+        6
+    );
+    assert_eq!(
+        all("/orders?outcome=CONFIRMED&status=PAYMENT_FAILED")
+            .await
+            .len(),
+        0
+    );
+    assert_eq!(all("/orders?stalled=true").await.len(), 0);
+    assert_eq!(all("/orders?stalled=false").await.len(), 9);
+}
+
+#[tokio::test]
+async fn what_a_listing_cannot_do_is_refused_by_field() {
+    let world = World::new();
+    for (uri, field) in [
+        ("/orders?limit=0", "limit"),
+        ("/orders?limit=101", "limit"),
+        ("/orders?limit=many", "limit"),
+        ("/orders?status=LOST", "status"),
+        ("/orders?outcome=LOST", "outcome"),
+        ("/orders?stalled=perhaps", "stalled"),
+        ("/orders?cursor=%21", "cursor"),
+        ("/orders?cursor=YWJj", "cursor"),
+        ("/dead-letters?state=lost", "state"),
+        ("/dead-letters?limit=-1", "limit"),
+        ("/orders/a%20b", "path"),
+    ] {
+        let (status, body) = world.get(uri).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{uri}");
+        assert_eq!(body["field"], field, "{uri}: {body}");
+        assert!(body["error"].is_string());
+    }
+}
+
+#[tokio::test]
+async fn an_order_is_answered_as_it_is_stored() {
+    let world = World::new();
+    world.project(&happy()).await;
+    assert_eq!(
+        world.get("/orders/o-1").await,
+        (StatusCode::OK, document(&happy()))
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_order_and_one_of_commands_alone_are_not_found() {
+    let world = World::new();
+    world.project(&[event("r", 1, None, retry("ann"))]).await;
+    for uri in ["/orders/o-1", "/orders/o-2"] {
+        let (status, body) = world.get(uri).await;
+        assert_eq!(status, StatusCode::NOT_FOUND);
+        assert!(
+            body["error"].as_str().unwrap().contains("not known"),
+            "{body}"
+        );
+    }
+    assert_eq!(pages(&world, "/orders").await.concat().len(), 0);
+}
+
+#[tokio::test]
+async fn without_the_store_the_answer_is_503_with_retry_after() {
+    let world = World::new();
+    world.store.is_down.store(true, Ordering::Relaxed);
+    for uri in [
+        "/orders",
+        "/orders/o-1",
+        "/orders/o-1/stream?from=start",
+        "/stats",
+        "/dead-letters",
+    ] {
+        let response = world
+            .send(Request::get(uri).body(Body::empty()).unwrap())
+            .await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{uri}");
+        assert!(
+            response.headers().contains_key(header::RETRY_AFTER),
+            "{uri}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn stats_count_orders_throughput_latency_and_dead_letters() {
+    let world = World::new();
+    while world.stats.counts.scan_page(&*world.store).await.unwrap() {}
+    let mut events: Vec<Event> = happy();
+    events.extend(of_order(&failed(), "o-2"));
+    events.extend(of_order(&happy()[..2], "o-3"));
+    events.push(event(
+        "dead",
+        9,
+        None,
+        dead_letter("payment-service", serde_json::json!({})),
+    ));
+    world.project(&events).await;
+    world.clock.advance(1);
+    let (status, body) = world.get("/stats").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(body["total"], 3);
+    assert_eq!(body["byStatus"]["SHIPPED"], 1);
+    assert_eq!(body["byStatus"]["REFUNDED"], 0);
+    assert_eq!(body["byOutcome"]["CANCELLED"], 1);
+    assert_eq!(
+        (&body["inFlight"], &body["stalled"]),
+        (&1.into(), &0.into())
+    );
+    assert_eq!(body["counting"], false);
+    assert_eq!(body["throughput"]["created"]["1s"], 3.0);
+    assert_eq!(body["throughput"]["finished"]["10s"], 0.2);
+    assert_eq!(body["latencyMs"]["count"], 2);
+    assert_eq!(body["deadLetters"]["waiting"], 1);
+    assert!(body["projector"]["lagMs"].is_number());
+}

@@ -1,0 +1,90 @@
+//! The order of a timeline: no effect before its cause, even when the clocks of the services are a day apart.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+use sagaline_contracts::{EventId, Timestamp};
+
+use super::entry::Entry;
+
+/// Up to so many entries, comparing ids with each other is cheaper than an index.
+const LINEAR_MAX: usize = 16;
+
+/// Finds entries by id.
+pub(super) enum Finder {
+    Linear,
+    Indexed(HashMap<EventId, usize, RandomState>),
+}
+
+impl Finder {
+    pub(super) fn new(entries: &[Entry], expected: usize) -> Self {
+        if entries.len() + expected <= LINEAR_MAX {
+            return Self::Linear;
+        }
+        let ids = entries.iter().enumerate().map(|(at, e)| (e.id.clone(), at));
+        Self::Indexed(ids.collect())
+    }
+
+    pub(super) fn find(&self, entries: &[Entry], id: &EventId) -> Option<usize> {
+        match self {
+            Self::Linear => entries.iter().position(|entry| entry.id == *id),
+            Self::Indexed(index) => index.get(id).copied(),
+        }
+    }
+
+    pub(super) fn note(&mut self, id: &EventId, at: usize) {
+        if let Self::Indexed(index) = self {
+            index.insert(id.clone(), at);
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Mark {
+    New,
+    OnPath,
+    Placed,
+}
+
+/// Gives every entry its effective time and sorts them by it.
+///
+/// An entry's effective time is its own timestamp, or just after its cause's effective time when its clock was behind
+/// that. Ties are broken by the number of causes before it, then by id. Causes that are not in the set, and causes that
+/// go round in a circle, do not count.
+pub(super) fn arrange(entries: &mut [Entry]) {
+    let finder = Finder::new(entries, 0);
+    let causes: Vec<Option<usize>> = entries
+        .iter()
+        .map(|entry| finder.find(entries, entry.cause.as_ref()?))
+        .collect();
+    let mut marks = vec![Mark::New; entries.len()];
+    let mut path = Vec::new();
+    for start in 0..entries.len() {
+        let mut next = Some(start);
+        while let Some(at) = next.filter(|at| marks[*at] == Mark::New) {
+            marks[at] = Mark::OnPath;
+            path.push(at);
+            next = causes[at];
+        }
+        // The path has run into itself: from there on it is a circle, and nothing in a circle has a cause.
+        let circle = next
+            .filter(|at| marks[*at] == Mark::OnPath)
+            .and_then(|at| path.iter().position(|other| *other == at))
+            .unwrap_or(path.len());
+        for (position, at) in path.drain(..).enumerate().rev() {
+            let cause = causes[at].filter(|_| position < circle);
+            let (effective, depth) = place(&entries[at], cause.map(|cause| &entries[cause]));
+            entries[at].place(effective, depth);
+            marks[at] = Mark::Placed;
+        }
+    }
+    entries
+        .sort_unstable_by(|a, b| (a.effective, a.depth, &a.id).cmp(&(b.effective, b.depth, &b.id)));
+}
+
+fn place(entry: &Entry, cause: Option<&Entry>) -> (Timestamp, u32) {
+    match cause {
+        None => (entry.timestamp, 0),
+        Some(cause) => (entry.timestamp.max(cause.effective.next()), cause.depth + 1),
+    }
+}

@@ -1,0 +1,173 @@
+//! An order as JSON: the document, which is what the API answers, and the state, which the feed tells.
+
+use bytes::Bytes;
+use sagaline_commands::Outcome;
+use sagaline_contracts::{Money, OrderId, Timestamp};
+use sagaline_store::Index;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::entry::{Entry, KeepKey};
+use super::fold::{AttemptView, CancelView, Fold, LetterView, Refused};
+use super::{Order, Status};
+
+/// The document of an order: the API's form is the stored form.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    #[serde(rename = "_id")]
+    id: &'a OrderId,
+    order_id: &'a OrderId,
+    current_status: Option<Status>,
+    outcome: Outcome,
+    attempt: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<Money>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    currency: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    customer_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    items: Option<&'a RawValue>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stalled_since: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancel: Option<&'a CancelView<'a>>,
+    /// Only of an order that had more than one: of the first and only, everything stands above.
+    #[serde(skip_serializing_if = "has_one_at_most")]
+    attempts: &'a [AttemptView<'a>],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    dead_letters: &'a [LetterView<'a>],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    commands_rejected: &'a [Refused<'a>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    truncated: Option<&'a KeepKey>,
+    timeline: Timeline<'a>,
+}
+
+struct Timeline<'a>(&'a [Entry]);
+
+impl Serialize for Timeline<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(Entry::rendered))
+    }
+}
+
+/// The latest state of an order, for the feed.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct State<'a> {
+    order_id: &'a OrderId,
+    current_status: Option<Status>,
+    outcome: Outcome,
+    attempt: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<Money>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stalled_since: Option<Timestamp>,
+    #[serde(skip_serializing_if = "is_zero")]
+    dead_letters_waiting: u32,
+}
+
+fn has_one_at_most(attempts: &&[AttemptView<'_>]) -> bool {
+    attempts.len() <= 1
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+impl Order {
+    /// Renders the entries that are new or have moved; the others are rendered already.
+    pub fn prepare(&mut self) {
+        self.entries.iter_mut().for_each(Entry::prepare);
+    }
+}
+
+impl Fold<'_> {
+    /// The document, once the order is [prepared](Order::prepare).
+    pub fn document(&self) -> Bytes {
+        let current = self.current();
+        let document = Document {
+            id: self.order.id(),
+            order_id: self.order.id(),
+            current_status: self.lifecycle.status,
+            outcome: self.lifecycle.outcome,
+            attempt: self.lifecycle.attempt.max(1),
+            reason: self.reason(),
+            total: self.placed.map(|placed| placed.total),
+            currency: self.currency,
+            customer_id: self.customer_id,
+            items: self.placed.map(|placed| &*placed.items),
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            ended_at: self.ended_at,
+            stalled_since: self.stalled_since(),
+            cancel: current.and_then(|view| view.cancel.as_ref()),
+            attempts: &self.attempts,
+            dead_letters: &self.letters,
+            commands_rejected: &self.refused,
+            truncated: self.order.cut.as_ref(),
+            timeline: Timeline(&self.order.entries),
+        };
+        let size: usize = self
+            .order
+            .entries
+            .iter()
+            .map(|e| e.rendered().get().len() + 1)
+            .sum();
+        json(&document, size + 512)
+    }
+
+    /// The latest state, for the feed.
+    pub fn state(&self) -> Bytes {
+        let state = State {
+            order_id: self.order.id(),
+            current_status: self.lifecycle.status,
+            outcome: self.lifecycle.outcome,
+            attempt: self.lifecycle.attempt.max(1),
+            reason: self.reason(),
+            total: self.placed.map(|placed| placed.total),
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            stalled_since: self.stalled_since(),
+            dead_letters_waiting: self.head().letters_waiting,
+        };
+        json(&state, 256)
+    }
+
+    /// What the document is found and listed by. An order of which only commands are known is not listed.
+    pub fn index(&self) -> Index {
+        let status = self.lifecycle.status;
+        Index {
+            due: None,
+            tag: status.map(|status| status.as_str().to_owned()),
+            rank: status.map(|_| self.updated_at.micros()),
+            settled: self.lifecycle.outcome != Outcome::Pending || status.is_none(),
+        }
+    }
+}
+
+/// Anything of ours as the JSON of a document.
+pub(super) fn json<T: Serialize>(value: &T, size: usize) -> Bytes {
+    let mut json = Vec::with_capacity(size);
+    // Every map key is a string and no Serialize of ours fails, so neither can this.
+    if let Err(error) = serde_json::to_writer(&mut json, value) {
+        unreachable!("a document is always JSON: {error}");
+    }
+    json.into()
+}

@@ -1,0 +1,4 @@
+//! The projection as a whole: every arrival order gives the same bytes, and no effect stands before its cause.
+
+mod laws;
+mod stories;

@@ -1,0 +1,107 @@
+//! The service: its consumer, its feed and its HTTP server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sagaline_runtime::{ConsumerLoop, LoopOptions, Ports};
+use sagaline_service_host::ServiceHost;
+use sagaline_service_kit::AdminGate;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::decisions;
+use crate::http::{App, routes};
+use crate::live::Hub;
+use crate::projection::PROJECTOR;
+use crate::projector::{Mode, Projector, Publisher};
+use crate::stats::Stats;
+
+/// How long to wait before the store is asked again after an outage.
+const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
+
+/// The service's own flags: it has none.
+#[derive(Debug, Clone, Default, clap::Args)]
+// No group: the name of this struct is that of other services' too, and one process may take them all.
+#[group(skip)]
+pub struct Options {}
+
+/// Runs the service until the shutdown, then drains.
+pub async fn run(
+    host: ServiceHost,
+    _options: Options,
+    listener: TcpListener,
+) -> anyhow::Result<()> {
+    let ports = host.ports.clone();
+    let shutdown = host.shutdown.clone();
+    let publisher = Publisher::new(Arc::clone(&ports.broker));
+    let (hub, stats) = (Arc::new(Hub::default()), Arc::new(Stats::default()));
+    let app = App {
+        ports: ports.clone(),
+        hub: Arc::clone(&hub),
+        stats: Arc::clone(&stats),
+        publisher: publisher.clone(),
+        gate: AdminGate::new(host.keys.clone()),
+    };
+    let projector = Projector::new(
+        ports.clone(),
+        publisher,
+        Arc::clone(&hub),
+        Arc::clone(&stats),
+        Mode::Live,
+    );
+    let consumer = ConsumerLoop::new(
+        PROJECTOR,
+        Projector::topics(),
+        Arc::new(projector),
+        ports.clone(),
+        LoopOptions::default(),
+    );
+    let consume = async { Ok(consumer.run(shutdown.clone()).await?) };
+    let background = async {
+        tokio::join!(
+            hub.feed.run(Arc::clone(&ports.clock), shutdown.clone()),
+            count(&stats, &ports, &shutdown),
+            show_decisions(&ports, &shutdown),
+        );
+        anyhow::Ok(())
+    };
+    tokio::try_join!(consume, host.serve(listener, routes(app)), background)?;
+    Ok(())
+}
+
+/// Counts the orders that were there before, and again whenever the counts may be wrong.
+async fn count(stats: &Stats, ports: &Ports, shutdown: &CancellationToken) {
+    let counting = async {
+        loop {
+            match stats.counts.scan_page(&*ports.store).await {
+                Ok(true) => tokio::task::yield_now().await,
+                Ok(false) => stats.counts.restarted().await,
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "orders could not be counted"
+                    );
+                    tokio::time::sleep(OUTAGE_PAUSE).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = counting => {}
+    }
+}
+
+/// Shows decisions that were kept, but not shown before a crash.
+async fn show_decisions(ports: &Ports, shutdown: &CancellationToken) {
+    while let Err(outage) = decisions::show_all(&*ports.store).await {
+        tracing::warn!(
+            error = outage.chain(),
+            "decisions about dead letters could not be shown"
+        );
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(OUTAGE_PAUSE) => {}
+        }
+    }
+}

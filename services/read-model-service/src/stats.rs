@@ -1,0 +1,205 @@
+//! What is counted: orders by status and outcome, throughput, latency, lag.
+
+mod counts;
+mod latency;
+mod throughput;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use metrics::{Gauge, Histogram};
+use parking_lot::Mutex;
+use sagaline_commands::Outcome;
+use sagaline_contracts::Timestamp;
+use sagaline_service_kit::telemetry;
+use serde::Serialize;
+
+pub use counts::{Counts, Total};
+pub use latency::{Latency, Percentiles};
+pub use throughput::{Rates, Throughput};
+
+use crate::projection::{Head, PROJECTOR};
+
+/// How an order has changed.
+#[derive(Debug, Clone, Copy)]
+pub struct Transition<'a> {
+    /// The order.
+    pub id: &'a str,
+    /// How it stood, unless it was not there.
+    pub before: Option<Head>,
+    /// How it stands.
+    pub after: Head,
+    /// The current attempt.
+    pub attempt: u32,
+    /// When it was placed.
+    pub created_at: Timestamp,
+    /// When the current attempt ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// Counters in memory: filled by a scan at start, then kept up by what the projector saves.
+pub struct Stats {
+    /// Orders by status and outcome.
+    pub counts: Counts,
+    created: Mutex<Throughput>,
+    finished: Mutex<Throughput>,
+    events: Mutex<Throughput>,
+    latency: Mutex<Latency>,
+    lag_us: AtomicU64,
+    gauges: Gauges,
+}
+
+struct Gauges {
+    lag: Gauge,
+    in_flight: Gauge,
+    stalled: Gauge,
+    confirmed: Histogram,
+    cancelled: Histogram,
+}
+
+/// Everything that is counted, at one moment.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Orders.
+    #[serde(flatten)]
+    pub total: Total,
+    /// Per second, over the last second, ten and sixty.
+    pub throughput: ThroughputReport,
+    /// From the placing of an order to its outcome, for the latest outcomes.
+    pub latency_ms: Percentiles,
+    /// How far the projector is behind.
+    pub projector: ProjectorReport,
+}
+
+/// Per second, over the last second, ten and sixty.
+#[derive(Debug, Serialize)]
+pub struct ThroughputReport {
+    /// Orders placed.
+    pub created: Rates,
+    /// Orders that reached an outcome.
+    pub finished: Rates,
+    /// Events projected.
+    pub events: Rates,
+}
+
+/// How far the projector is behind.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProjectorReport {
+    /// The age of the oldest event of the latest batch, in milliseconds.
+    pub lag_ms: f64,
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        Self {
+            counts: Counts::default(),
+            created: Mutex::default(),
+            finished: Mutex::default(),
+            events: Mutex::default(),
+            latency: Mutex::default(),
+            lag_us: AtomicU64::new(0),
+            gauges: Gauges {
+                lag: telemetry::projector_event_lag(PROJECTOR),
+                in_flight: telemetry::sagas_in_flight(),
+                stalled: telemetry::sagas_stalled(),
+                confirmed: telemetry::saga_duration(Outcome::Confirmed.as_str()),
+                cancelled: telemetry::saga_duration(Outcome::Cancelled.as_str()),
+            },
+        }
+    }
+}
+
+impl Stats {
+    /// Orders have changed, and that is saved.
+    pub fn note<'a>(
+        &self,
+        now: Timestamp,
+        transitions: impl Iterator<Item = Transition<'a>> + Clone,
+    ) {
+        self.counts.note(transitions.clone());
+        let (mut created, mut finished) = (0, 0);
+        for transition in transitions {
+            let was_listed = transition.before.is_some_and(|head| head.status.is_some());
+            created += u64::from(!was_listed && transition.after.status.is_some());
+            let had_ended = transition
+                .before
+                .is_some_and(|h| h.outcome != Outcome::Pending);
+            if !had_ended && transition.after.outcome != Outcome::Pending {
+                finished += 1;
+                self.ended(&transition);
+            }
+        }
+        self.created.lock().add(now, created);
+        self.finished.lock().add(now, finished);
+    }
+
+    fn ended(&self, transition: &Transition<'_>) {
+        // A later attempt began when an operator wanted it: how long that took says nothing about us.
+        let Some(ended_at) = transition.ended_at.filter(|_| transition.attempt <= 1) else {
+            return;
+        };
+        let took = ended_at.since(transition.created_at);
+        self.latency.lock().add(took);
+        let histogram = match transition.after.outcome {
+            Outcome::Cancelled => &self.gauges.cancelled,
+            Outcome::Confirmed | Outcome::Pending => &self.gauges.confirmed,
+        };
+        histogram.record(took.as_secs_f64());
+    }
+
+    /// A batch was projected; its oldest event is of `oldest`.
+    pub fn batch(&self, now: Timestamp, events: u64, oldest: Option<Timestamp>) {
+        self.events.lock().add(now, events);
+        if let Some(oldest) = oldest {
+            let lag = now.since(oldest);
+            self.lag_us.store(
+                u64::try_from(lag.as_micros()).unwrap_or(u64::MAX),
+                Ordering::Relaxed,
+            );
+            self.gauges.lag.set(lag.as_secs_f64());
+        }
+    }
+
+    /// When nothing has come for a while the projector is not behind.
+    pub fn rest(&self, now: Timestamp) {
+        if self.events.lock().rates(now).second <= 0.0 {
+            self.lag_us.store(0, Ordering::Relaxed);
+            self.gauges.lag.set(0.0);
+        }
+    }
+
+    /// Sets the gauges that show how many orders are in flight.
+    pub fn show(&self) {
+        let total = self.counts.total();
+        if !total.counting {
+            self.gauges.in_flight.set(as_f64(total.in_flight));
+            self.gauges.stalled.set(as_f64(total.stalled));
+        }
+    }
+
+    /// Everything, at this moment.
+    pub fn report(&self, now: Timestamp) -> Report {
+        let percentiles = self.latency.lock().clone().percentiles();
+        Report {
+            total: self.counts.total(),
+            throughput: ThroughputReport {
+                created: self.created.lock().rates(now),
+                finished: self.finished.lock().rates(now),
+                events: self.events.lock().rates(now),
+            },
+            latency_ms: percentiles,
+            projector: ProjectorReport {
+                lag_ms: as_f64(self.lag_us.load(Ordering::Relaxed)) / 1_000.0,
+            },
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts and microseconds are far below 2^53"
+)]
+fn as_f64(count: u64) -> f64 {
+    count as f64
+}

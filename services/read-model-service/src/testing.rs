@@ -1,0 +1,379 @@
+//! A world for tests: a store in memory that can fail or be contended, a broker that remembers, and a clock that stands.
+
+pub(crate) mod given;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use axum::response::Response;
+use http_body_util::BodyExt;
+use parking_lot::Mutex;
+use sagaline_contracts::{Event, EventId, EventType, OrderId, Payload, Timestamp};
+use sagaline_runtime::{
+    BatchHandler, Broker, BrokerError, Consumer, Inbound, Outbound, Ports, Producer, SilentHealth,
+};
+use sagaline_saga::Clock;
+use sagaline_service_kit::{AdminGate, JwtKeys};
+use sagaline_store::{ListQuery, MemoryStore, SaveResult, Store, StoreError, Stored, Write};
+use serde_json::Value;
+use tower::ServiceExt;
+
+use crate::http::{App, routes};
+use crate::live::Hub;
+use crate::projector::{Mode, Projector, Publisher};
+use crate::stats::Stats;
+
+/// A clock that stands until it is moved.
+#[derive(Debug)]
+pub(crate) struct StandingClock(AtomicI64);
+
+impl StandingClock {
+    pub(crate) fn advance(&self, seconds: i64) {
+        self.0.fetch_add(seconds * 1_000_000, Ordering::Relaxed);
+    }
+}
+
+impl Clock for StandingClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// A broker that remembers what was published, and gives what it is told to.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FakeBroker(Arc<Remembered>);
+
+#[derive(Debug, Default)]
+pub(crate) struct Remembered {
+    pub(crate) published: Mutex<Vec<Outbound>>,
+    pub(crate) is_down: AtomicBool,
+    pub(crate) batches: Mutex<VecDeque<Vec<Inbound>>>,
+}
+
+struct FakeProducer(FakeBroker);
+struct FakeConsumer(FakeBroker);
+
+impl std::ops::Deref for FakeBroker {
+    type Target = Remembered;
+    fn deref(&self) -> &Remembered {
+        &self.0
+    }
+}
+
+#[async_trait]
+impl Broker for FakeBroker {
+    async fn producer(&self, _: &str) -> Result<Arc<dyn Producer>, BrokerError> {
+        Ok(Arc::new(FakeProducer(self.clone())))
+    }
+
+    async fn consumer(&self, _: &str, _: &[&str]) -> Result<Box<dyn Consumer>, BrokerError> {
+        Ok(Box::new(FakeConsumer(self.clone())))
+    }
+
+    async fn ensure_topics(&self, _: &[&str], _: i32) -> Result<(), BrokerError> {
+        Ok(())
+    }
+
+    async fn ping(&self) -> Result<(), BrokerError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Producer for FakeProducer {
+    async fn publish(&self, messages: Vec<Outbound>) -> Result<(), BrokerError> {
+        if self.0.is_down.load(Ordering::Relaxed) {
+            return Err(BrokerError::unavailable("publish", "it is down"));
+        }
+        self.0.published.lock().extend(messages);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Consumer for FakeConsumer {
+    async fn next(&mut self) -> Result<Option<Vec<Inbound>>, BrokerError> {
+        let batch = self.0.batches.lock().pop_front();
+        if batch.is_none() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(Some(batch.unwrap_or_default()))
+    }
+
+    async fn done(&mut self, _: &[Inbound]) {}
+
+    fn retain_assigned(&self, _: &mut Vec<Inbound>) {}
+
+    async fn close(self: Box<Self>, _: Duration) {}
+}
+
+/// What the store does before the next save.
+type BeforeSave = Box<dyn FnOnce() -> futures::future::BoxFuture<'static, ()> + Send>;
+
+/// A store in memory that counts, can be down, and lets others be faster.
+#[derive(Default)]
+pub(crate) struct FakeStore {
+    pub(crate) memory: MemoryStore,
+    pub(crate) is_down: AtomicBool,
+    /// The next save happens, and is not answered.
+    pub(crate) loses_answer: AtomicBool,
+    pub(crate) loads: AtomicUsize,
+    pub(crate) writes: AtomicUsize,
+    pub(crate) before_save: Mutex<Option<BeforeSave>>,
+}
+
+fn down() -> StoreError {
+    StoreError::Unavailable {
+        operation: "do anything".to_owned(),
+        source: "it is down".into(),
+    }
+}
+
+impl FakeStore {
+    fn check(&self) -> Result<(), StoreError> {
+        if self.is_down.load(Ordering::Relaxed) {
+            Err(down())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[async_trait]
+impl Store for FakeStore {
+    async fn load(
+        &self,
+        collection: &str,
+        ids: &[&str],
+    ) -> Result<Vec<Option<Stored>>, StoreError> {
+        self.check()?;
+        self.loads.fetch_add(1, Ordering::Relaxed);
+        self.memory.load(collection, ids).await
+    }
+
+    async fn save(
+        &self,
+        collection: &str,
+        writes: Vec<Write>,
+    ) -> Result<Vec<SaveResult>, StoreError> {
+        self.check()?;
+        let before = self.before_save.lock().take();
+        if let Some(before) = before {
+            before().await;
+        }
+        self.writes.fetch_add(writes.len(), Ordering::Relaxed);
+        let results = self.memory.save(collection, writes).await;
+        if self.loses_answer.swap(false, Ordering::Relaxed) {
+            return Err(down());
+        }
+        results
+    }
+
+    async fn due(
+        &self,
+        collection: &str,
+        now: i64,
+        limit: usize,
+    ) -> Result<Vec<Stored>, StoreError> {
+        self.check()?;
+        self.memory.due(collection, now, limit).await
+    }
+
+    async fn list(&self, collection: &str, query: ListQuery) -> Result<Vec<Stored>, StoreError> {
+        self.check()?;
+        self.memory.list(collection, query).await
+    }
+
+    async fn scan(
+        &self,
+        collection: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Stored>, StoreError> {
+        self.check()?;
+        self.memory.scan(collection, after, limit).await
+    }
+
+    async fn count(&self, collection: &str) -> Result<u64, StoreError> {
+        self.check()?;
+        self.memory.count(collection).await
+    }
+
+    async fn clear(&self, collection: &str) -> Result<(), StoreError> {
+        self.check()?;
+        self.memory.clear(collection).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.check()
+    }
+}
+
+/// The service without its loops: batches go in by hand.
+pub(crate) struct World {
+    pub(crate) clock: Arc<StandingClock>,
+    pub(crate) broker: FakeBroker,
+    pub(crate) store: Arc<FakeStore>,
+    pub(crate) ports: Ports,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) stats: Arc<Stats>,
+    pub(crate) projector: Projector,
+    pub(crate) app: Router,
+    keys: JwtKeys,
+    offset: AtomicI64,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::on(Arc::new(FakeStore::default()))
+    }
+
+    /// Another instance on the same store.
+    pub(crate) fn on(store: Arc<FakeStore>) -> Self {
+        let clock = Arc::new(StandingClock(AtomicI64::new(100_000_000)));
+        let broker = FakeBroker::default();
+        let ports = Ports {
+            store: store.clone(),
+            broker: Arc::new(broker.clone()),
+            clock: clock.clone(),
+            health: Arc::new(SilentHealth),
+        };
+        let (hub, stats) = (Arc::new(Hub::default()), Arc::new(Stats::default()));
+        let publisher = Publisher::new(Arc::clone(&ports.broker));
+        let keys = JwtKeys::new(&"0123456789abcdef0123456789abcdef".parse().unwrap());
+        let app = App {
+            ports: ports.clone(),
+            hub: Arc::clone(&hub),
+            stats: Arc::clone(&stats),
+            publisher: publisher.clone(),
+            gate: AdminGate::new(keys.clone()),
+        };
+        let projector = Projector::new(
+            ports.clone(),
+            publisher,
+            hub.clone(),
+            stats.clone(),
+            Mode::Live,
+        );
+        Self {
+            clock,
+            broker,
+            store,
+            ports,
+            hub,
+            stats,
+            projector,
+            app: routes(app),
+            keys,
+            offset: AtomicI64::new(0),
+        }
+    }
+
+    /// A message with this event, on its topic.
+    pub(crate) fn message(&self, event: &Event) -> Inbound {
+        let outbound = Outbound::event(event);
+        let topic = match &event.payload {
+            Payload::DeadLetter(letter) => {
+                let topic = letter.original_topic.as_deref().and_then(EventType::parse);
+                topic.unwrap_or(EventType::OrderCreated).dead_letter_topic()
+            }
+            payload => payload.event_type().as_str(),
+        };
+        self.raw(topic, Some(event.key()), &outbound.value)
+    }
+
+    /// Any message.
+    pub(crate) fn raw(&self, topic: &str, key: Option<&str>, value: &[u8]) -> Inbound {
+        Inbound {
+            topic: topic.into(),
+            partition: 0,
+            offset: self.offset.fetch_add(1, Ordering::Relaxed),
+            key: key.map(|key| key.to_owned().into()),
+            value: Some(value.to_vec().into()),
+        }
+    }
+
+    /// A batch with these events is projected.
+    pub(crate) async fn project(&self, events: &[Event]) {
+        let batch: Vec<Inbound> = events.iter().map(|event| self.message(event)).collect();
+        self.projector.handle(&batch).await.unwrap();
+    }
+
+    /// What was published is read by the projector, as the broker would bring it.
+    pub(crate) async fn deliver_published(&self) {
+        let published = std::mem::take(&mut *self.broker.published.lock());
+        let batch: Vec<Inbound> = published
+            .iter()
+            .map(|message| self.raw(&message.topic, Some(&message.key), &message.value))
+            .collect();
+        self.projector.handle(&batch).await.unwrap();
+    }
+
+    pub(crate) fn token(&self, role: &str) -> String {
+        let token = self.keys.mint("ann", role, Duration::from_mins(1)).unwrap();
+        format!("Bearer {token}")
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Response {
+        self.app.clone().oneshot(request).await.unwrap()
+    }
+
+    pub(crate) async fn get(&self, uri: &str) -> (StatusCode, Value) {
+        let request = Request::get(uri).body(Body::empty()).unwrap();
+        json(self.send(request).await).await
+    }
+
+    /// An operator's request.
+    pub(crate) async fn post(&self, uri: &str, body: &str) -> (StatusCode, Value) {
+        let request = Request::post(uri)
+            .header("authorization", self.token("admin"))
+            .body(Body::from(body.to_owned()))
+            .unwrap();
+        json(self.send(request).await).await
+    }
+
+    pub(crate) async fn audit(&self) -> Vec<Value> {
+        let request = Request::get("/admin/audit")
+            .header("authorization", self.token("admin"))
+            .body(Body::empty())
+            .unwrap();
+        let (status, body) = json(self.send(request).await).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        body.as_array().unwrap().clone()
+    }
+}
+
+pub(crate) async fn json(response: Response) -> (StatusCode, Value) {
+    let status = response.status();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+}
+
+/// The same events, of another order.
+pub(crate) fn of_order(events: &[Event], id: &str) -> Vec<Event> {
+    events
+        .iter()
+        .map(|event| {
+            let text = String::from_utf8(event.encode()).unwrap();
+            let text = text.replace("\"o-1\"", &format!("\"{id}\""));
+            let mut event = Event::from_json(event.event_type(), text.as_bytes()).unwrap();
+            event.id = renamed(&event.id, id);
+            event.causation_id = event.causation_id.map(|cause| renamed(&cause, id));
+            event
+        })
+        .collect()
+}
+
+fn renamed(event_id: &EventId, order: &str) -> EventId {
+    given::id(&format!("{order}/{event_id}"))
+}
+
+pub(crate) fn order_named(id: &str) -> OrderId {
+    OrderId::new(id).unwrap()
+}
