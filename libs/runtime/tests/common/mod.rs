@@ -1,0 +1,290 @@
+//! A small world in memory: a broker that redelivers, a store and a producer that fail on request.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use sagaline_contracts::{Event, EventType, Timestamp};
+use sagaline_runtime::{
+    Broker, BrokerError, Consumer, Inbound, Outbound, Ports, Producer, SilentHealth,
+};
+use sagaline_saga::Clock;
+use sagaline_store::{ListQuery, MemoryStore, SaveResult, Store, StoreError, Stored, Write};
+use tokio::sync::Notify;
+
+/// A clock that only a test moves.
+#[derive(Default)]
+pub struct ManualClock(AtomicI64);
+
+impl ManualClock {
+    pub fn advance(&self, duration: Duration) {
+        self.0.fetch_add(
+            i64::try_from(duration.as_micros()).unwrap(),
+            Ordering::SeqCst,
+        );
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("switched off")]
+pub struct SwitchedOff;
+
+/// When the next calls fail, and how.
+#[derive(Default)]
+pub struct Faults {
+    /// So many calls fail before they do anything.
+    pub before: AtomicUsize,
+    /// So many calls fail after they did it: the answer is lost.
+    pub after: AtomicUsize,
+}
+
+impl Faults {
+    fn strike(counter: &AtomicUsize) -> bool {
+        counter
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                left.checked_sub(1)
+            })
+            .is_ok()
+    }
+}
+
+/// A store in memory whose saves can fail.
+#[derive(Default)]
+pub struct FaultyStore {
+    inner: MemoryStore,
+    pub saves: Faults,
+    /// Somebody else writes these documents first, once.
+    pub rival: Mutex<Option<Write>>,
+}
+
+fn outage() -> StoreError {
+    StoreError::Unavailable {
+        operation: "save".to_owned(),
+        source: SwitchedOff.into(),
+    }
+}
+
+#[async_trait]
+impl Store for FaultyStore {
+    async fn load(
+        &self,
+        collection: &str,
+        ids: &[&str],
+    ) -> Result<Vec<Option<Stored>>, StoreError> {
+        self.inner.load(collection, ids).await
+    }
+
+    async fn save(
+        &self,
+        collection: &str,
+        writes: Vec<Write>,
+    ) -> Result<Vec<SaveResult>, StoreError> {
+        if Faults::strike(&self.saves.before) {
+            return Err(outage());
+        }
+        let rival = self.rival.lock().take();
+        if let Some(rival) = rival {
+            self.inner.save(collection, vec![rival]).await?;
+        }
+        let saved = self.inner.save(collection, writes).await?;
+        if Faults::strike(&self.saves.after) {
+            return Err(outage());
+        }
+        Ok(saved)
+    }
+
+    async fn due(
+        &self,
+        collection: &str,
+        now: i64,
+        limit: usize,
+    ) -> Result<Vec<Stored>, StoreError> {
+        self.inner.due(collection, now, limit).await
+    }
+
+    async fn list(&self, collection: &str, query: ListQuery) -> Result<Vec<Stored>, StoreError> {
+        self.inner.list(collection, query).await
+    }
+
+    async fn scan(
+        &self,
+        collection: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Stored>, StoreError> {
+        self.inner.scan(collection, after, limit).await
+    }
+
+    async fn count(&self, collection: &str) -> Result<u64, StoreError> {
+        self.inner.count(collection).await
+    }
+
+    async fn clear(&self, collection: &str) -> Result<(), StoreError> {
+        self.inner.clear(collection).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.inner.ping().await
+    }
+}
+
+/// A broker with one partition: messages wait until they are done, and come again to the next consumer when they are not.
+#[derive(Default)]
+pub struct FakeBroker {
+    log: Mutex<Vec<Inbound>>,
+    committed: Mutex<usize>,
+    pub published: Mutex<Vec<Outbound>>,
+    pub publishes: Faults,
+    changed: Notify,
+}
+
+impl FakeBroker {
+    pub fn send(&self, topic: &str, key: Option<&str>, value: Option<&[u8]>) {
+        let mut log = self.log.lock();
+        let offset = i64::try_from(log.len()).unwrap();
+        log.push(Inbound {
+            topic: topic.into(),
+            partition: 0,
+            offset,
+            key: key.map(|key| key.to_owned().into()),
+            value: value.map(|value| value.to_vec().into()),
+        });
+        drop(log);
+        self.changed.notify_waiters();
+    }
+
+    pub fn send_event(&self, event: &Event) {
+        self.send(
+            event.event_type().as_str(),
+            Some(event.key()),
+            Some(&event.encode()),
+        );
+    }
+
+    pub fn lag(&self) -> usize {
+        self.log.lock().len() - *self.committed.lock()
+    }
+
+    /// Everything that was ever published, as events.
+    pub fn events(&self) -> Vec<Event> {
+        let published = self.published.lock();
+        published
+            .iter()
+            .map(|message| {
+                let kind = EventType::parse(&message.topic).unwrap_or(EventType::DeadLetter);
+                Event::from_json(kind, &message.value).unwrap()
+            })
+            .collect()
+    }
+
+    /// The types of the distinct events that were published, in the order of their first publication.
+    pub fn distinct(&self) -> Vec<EventType> {
+        let mut seen = std::collections::HashSet::new();
+        self.events()
+            .iter()
+            .filter(|event| seen.insert(event.id.clone()))
+            .map(Event::event_type)
+            .collect()
+    }
+}
+
+pub struct Shared<T>(pub Arc<T>);
+
+#[async_trait]
+impl Broker for Shared<FakeBroker> {
+    async fn producer(&self, _: &str) -> Result<Arc<dyn Producer>, BrokerError> {
+        Ok(Arc::new(Shared(Arc::clone(&self.0))))
+    }
+
+    async fn consumer(&self, _: &str, _: &[&str]) -> Result<Box<dyn Consumer>, BrokerError> {
+        let at = *self.0.committed.lock();
+        Ok(Box::new(FakeConsumer {
+            broker: Arc::clone(&self.0),
+            at,
+            queue: VecDeque::new(),
+        }))
+    }
+
+    async fn ensure_topics(&self, _: &[&str], _: i32) -> Result<(), BrokerError> {
+        Ok(())
+    }
+
+    async fn ping(&self) -> Result<(), BrokerError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Producer for Shared<FakeBroker> {
+    async fn publish(&self, messages: Vec<Outbound>) -> Result<(), BrokerError> {
+        if Faults::strike(&self.0.publishes.before) {
+            return Err(BrokerError::unavailable("publish", SwitchedOff));
+        }
+        self.0.published.lock().extend(messages);
+        if Faults::strike(&self.0.publishes.after) {
+            return Err(BrokerError::unavailable("publish", SwitchedOff));
+        }
+        Ok(())
+    }
+}
+
+struct FakeConsumer {
+    broker: Arc<FakeBroker>,
+    at: usize,
+    queue: VecDeque<Inbound>,
+}
+
+#[async_trait]
+impl Consumer for FakeConsumer {
+    async fn next(&mut self) -> Result<Option<Vec<Inbound>>, BrokerError> {
+        loop {
+            let changed = self.broker.changed.notified();
+            let fresh: Vec<Inbound> = self
+                .broker
+                .log
+                .lock()
+                .iter()
+                .skip(self.at)
+                .cloned()
+                .collect();
+            if !fresh.is_empty() {
+                self.at += fresh.len();
+                self.queue.extend(fresh.iter().cloned());
+                return Ok(Some(fresh));
+            }
+            changed.await;
+        }
+    }
+
+    async fn done(&mut self, _: &[Inbound]) {
+        self.queue.clear();
+        *self.broker.committed.lock() = self.at;
+    }
+
+    fn retain_assigned(&self, _: &mut Vec<Inbound>) {}
+
+    async fn close(self: Box<Self>, _: Duration) {}
+}
+
+/// The ports on this world.
+pub fn ports(
+    store: &Arc<FaultyStore>,
+    broker: &Arc<FakeBroker>,
+    clock: &Arc<ManualClock>,
+) -> Ports {
+    Ports {
+        store: Arc::clone(store) as Arc<dyn Store>,
+        broker: Arc::new(Shared(Arc::clone(broker))),
+        clock: Arc::clone(clock) as Arc<dyn Clock>,
+        health: Arc::new(SilentHealth),
+    }
+}
