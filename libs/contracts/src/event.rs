@@ -1,12 +1,11 @@
 //! The envelope: the one way in and the one way out.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
+use crate::envelope::Envelope;
 use crate::{EventId, EventType, OrderId, Payload, Rejected, RejectedKind, Timestamp, schema};
 
 /// The major version of every envelope that this build reads and writes.
@@ -44,25 +43,6 @@ struct WireOut<'a> {
     key: &'a str,
     payload: &'a Payload,
     headers: &'a BTreeMap<String, Value>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireIn<'a> {
-    event_id: EventId,
-    #[serde(borrow)]
-    r#type: Cow<'a, str>,
-    version: u32,
-    timestamp: Timestamp,
-    correlation_id: String,
-    #[serde(default)]
-    causation_id: Option<EventId>,
-    #[serde(borrow)]
-    key: Cow<'a, str>,
-    #[serde(borrow)]
-    payload: &'a RawValue,
-    #[serde(default)]
-    headers: Option<BTreeMap<String, Value>>,
 }
 
 impl Event {
@@ -142,12 +122,12 @@ impl Event {
                 format!("the value is not UTF-8: {error}"),
             )
         })?;
-        let wire: WireIn<'_> =
-            serde_json::from_str(text).map_err(|error| schema::explain(expected, text, &error))?;
+        let wire = Envelope::read(expected, text)
+            .map_err(|error| schema::explain(expected, text, &error))?;
         if wire.r#type != expected.as_str() {
             return Err(Rejected::wrong_topic(expected, &wire.r#type));
         }
-        if wire.version != ENVELOPE_VERSION {
+        if wire.version != i64::from(ENVELOPE_VERSION) {
             return Err(Rejected::new(
                 RejectedKind::UnknownVersion,
                 format!(
@@ -156,8 +136,7 @@ impl Event {
                 ),
             ));
         }
-        let payload = Payload::from_raw(expected, wire.payload)
-            .map_err(|error| schema::explain(expected, text, &error))?;
+        let payload = wire.payload;
         let order_id = payload.order_id().cloned();
         if order_id.as_ref().is_some_and(|id| id.as_str() != wire.key) {
             return Err(Rejected::new(
@@ -172,11 +151,11 @@ impl Event {
         Ok(Self {
             id: wire.event_id,
             timestamp: wire.timestamp,
-            correlation_id: wire.correlation_id,
+            correlation_id: wire.correlation_id.into_owned(),
             causation_id: wire.causation_id,
             order_id,
             payload,
-            headers: wire.headers.unwrap_or_default(),
+            headers: wire.headers,
         })
     }
 }

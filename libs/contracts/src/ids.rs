@@ -21,10 +21,14 @@ fn is_order_id(text: &str) -> bool {
     (1..=ID_LENGTH_MAX).contains(&text.len())
         && text
             .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._:-".contains(&b))
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-'))
 }
 
 fn is_printable(text: &str) -> bool {
+    // nearly every one is a UUID, or as plain
+    if text.bytes().all(|b| matches!(b, b' '..=b'~')) {
+        return (1..=ID_LENGTH_MAX).contains(&text.len());
+    }
     !text.is_empty()
         && text.chars().count() <= ID_LENGTH_MAX
         && !text

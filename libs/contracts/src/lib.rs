@@ -7,14 +7,17 @@
 //! Decoding is typed and strict; the JSON Schema, generated from the same types, explains to a person what is
 //! wrong with an event that was refused (see [`schema`]).
 
+mod envelope;
 mod event;
 mod event_type;
+pub mod examples;
 mod ids;
 mod money;
 pub mod payload;
 mod rejected;
 pub mod schema;
 mod timestamp;
+mod wire;
 
 pub use event::{ENVELOPE_VERSION, Event};
 pub use event_type::{DEAD_LETTER_SUFFIX, EventType};

@@ -2,6 +2,8 @@
 
 use crate::EventType;
 
+const REASON_CHARS_MAX: usize = 1_000;
+
 /// A message that was refused at the border, with a reason that a person understands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
@@ -48,10 +50,13 @@ impl RejectedKind {
 
 impl Rejected {
     pub(crate) fn new(kind: RejectedKind, reason: impl Into<String>) -> Self {
-        Self {
-            kind,
-            reason: reason.into(),
+        let mut reason = reason.into();
+        // A reason quotes the message, which may be a megabyte, and stands in a dead letter beside it.
+        if let Some((end, _)) = reason.char_indices().nth(REASON_CHARS_MAX) {
+            reason.truncate(end);
+            reason.push('…');
         }
+        Self { kind, reason }
     }
 
     pub(crate) fn wrong_topic(topic: EventType, found: &str) -> Self {

@@ -6,8 +6,7 @@ mod order;
 mod payment;
 mod shipping;
 
-use serde::{Serialize, Serializer};
-use serde_json::value::RawValue;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use inventory::{
     InventoryFailed, InventoryReleased, InventoryReserved, ReservedItem, Shortage,
@@ -20,6 +19,7 @@ pub use order::{OrderCancelled, OrderConfirmed, OrderCreated, OrderItem, OrderRe
 pub use payment::{PaymentAuthorized, PaymentFailed, PaymentRefunded};
 pub use shipping::{OrderShipped, ShippingFailed};
 
+use crate::wire::ObjectOnly;
 use crate::{EventType, OrderId};
 
 /// The most lines an order may have.
@@ -41,8 +41,9 @@ macro_rules! payloads {
                 match self { $(Self::$name(_) => EventType::$name,)* }
             }
 
-            pub(crate) fn from_raw(kind: EventType, raw: &RawValue) -> Result<Self, serde_json::Error> {
-                Ok(match kind { $(EventType::$name => Self::$name(serde_json::from_str(raw.get())?),)* })
+            pub(crate) fn read<'de, D: Deserializer<'de>>(kind: EventType, deserializer: D) -> Result<Self, D::Error> {
+                let object = ObjectOnly(deserializer);
+                Ok(match kind { $(EventType::$name => Self::$name($name::deserialize(object)?),)* })
             }
         }
 

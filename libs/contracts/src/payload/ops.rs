@@ -46,12 +46,18 @@ pub struct RetryRequested {
     /// The order.
     pub order_id: OrderId,
     /// The step that the operator wants to see again.
+    #[serde(deserialize_with = "crate::wire::name")]
     pub step: Step,
     /// Who asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_by: Option<String>,
     /// The attempt that the operator saw fail: a second click of the same button is stale by then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::wire::optional_attempt",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
     pub attempt: Option<u32>,
 }
 
@@ -62,6 +68,7 @@ pub struct CompensationRequested {
     /// The order.
     pub order_id: OrderId,
     /// What is to be undone.
+    #[serde(deserialize_with = "crate::wire::name")]
     pub action: Action,
     /// Who asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,10 +77,19 @@ pub struct CompensationRequested {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The attempt that is to be undone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::wire::optional_attempt",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
     pub attempt: Option<u32>,
     /// Who decided it; absent while nobody has.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::wire::optional_name",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub decided_by: Option<Authority>,
 }
 
@@ -110,6 +126,7 @@ pub struct RedriveRequested {
     /// The dead letter, see [`DeadLetter::dead_letter_id`].
     pub dead_letter_id: String,
     /// What to do with it.
+    #[serde(deserialize_with = "crate::wire::name")]
     pub action: RedriveAction,
     /// The event to handle in its place, a whole envelope; absent: as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -140,16 +157,31 @@ pub struct DeadLetter {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original_topic: Option<String>,
     /// Where it stood.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::wire::optional_whole",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(range(min = -2_147_483_648_i32, max = 2_147_483_647))]
     pub partition: Option<i32>,
     /// Where it stood.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::wire::optional_whole",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(range(min = -9_007_199_254_740_991_i64, max = 9_007_199_254_740_991_i64))]
     pub offset: Option<i64>,
     /// The service that could not handle it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consumer: Option<String>,
     /// How often it was tried.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::wire::optional_whole",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(range(max = 4_294_967_295_u32))]
     pub attempts: Option<u32>,
     /// The message's value in base64, when it is not JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]

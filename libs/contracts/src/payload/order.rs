@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Step;
-use crate::{Money, OrderId, Sku};
+use crate::{Money, OrderId, Sku, wire};
 
 /// One line of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -48,10 +48,11 @@ pub struct OrderRetried {
     /// The order.
     pub order_id: OrderId,
     /// The attempt that begins, 2 or more.
-    #[serde(deserialize_with = "attempt")]
-    #[schemars(range(min = 1))]
+    #[serde(deserialize_with = "crate::wire::attempt")]
+    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
     pub attempt: u32,
     /// The step that the operator wanted to see again.
+    #[serde(deserialize_with = "crate::wire::name")]
     pub step: Step,
     /// What is ordered.
     #[serde(deserialize_with = "items")]
@@ -70,7 +71,12 @@ pub struct OrderConfirmed {
     /// The order.
     pub order_id: OrderId,
     /// The attempt that came through.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::wire::optional_attempt",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
     pub attempt: Option<u32>,
 }
 
@@ -83,12 +89,17 @@ pub struct OrderCancelled {
     /// Why, for instance `out_of_stock`, `card_declined`, `carrier_error` or `cancelled`.
     pub reason: String,
     /// The attempt that ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::wire::optional_attempt",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
     pub attempt: Option<u32>,
 }
 
-pub(super) fn quantity<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    let qty = u32::deserialize(deserializer)?;
+fn quantity<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let qty: u32 = wire::whole(deserializer)?;
     if (1..=super::QUANTITY_MAX).contains(&qty) {
         Ok(qty)
     } else {
@@ -99,15 +110,8 @@ pub(super) fn quantity<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Res
     }
 }
 
-pub(super) fn attempt<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    match u32::deserialize(deserializer)? {
-        0 => Err(serde::de::Error::custom("attempt must be 1 or more")),
-        attempt => Ok(attempt),
-    }
-}
-
 fn items<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<OrderItem>, D::Error> {
-    let items = Vec::<OrderItem>::deserialize(deserializer)?;
+    let items = wire::objects(deserializer)?;
     if (1..=super::ITEMS_MAX).contains(&items.len()) {
         Ok(items)
     } else {

@@ -16,7 +16,12 @@ pub struct PaymentAuthorized {
     /// The gateway's name for the charge.
     pub auth_id: String,
     /// The attempt that this is for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::wire::optional_attempt",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
     pub attempt: Option<u32>,
 }
 
@@ -29,7 +34,12 @@ pub struct PaymentFailed {
     /// `card_declined`, `cancelled`, …
     pub reason: String,
     /// The attempt that this is for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::wire::optional_attempt",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
     pub attempt: Option<u32>,
 }
 
@@ -44,6 +54,11 @@ pub struct PaymentRefunded {
     /// The gateway's name for the refund.
     pub refund_id: String,
     /// The attempt that this is for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::wire::optional_attempt",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
     pub attempt: Option<u32>,
 }

@@ -16,7 +16,12 @@ pub struct OrderShipped {
     /// The carrier's name for the shipment.
     pub tracking_id: String,
     /// The attempt that this is for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::wire::optional_attempt",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
     pub attempt: Option<u32>,
 }
 
@@ -29,6 +34,11 @@ pub struct ShippingFailed {
     /// `carrier_error`, `cancelled`, …
     pub reason: String,
     /// The attempt that this is for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::wire::optional_attempt",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
     pub attempt: Option<u32>,
 }
