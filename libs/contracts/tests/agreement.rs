@@ -1,4 +1,5 @@
 //! The typed decoder accepts exactly what the JSON Schema accepts.
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -89,9 +90,9 @@ fn number() -> impl Strategy<Value = Value> {
         // what looks whole, and amounts with two and three decimals
         (-5_i32..100).prop_map(|n| json!(f64::from(n))),
         (-100_i64..10_000_000_000)
-            .prop_map(|cents| serde_json::from_str(&format!("{}e-2", cents)).unwrap()),
+            .prop_map(|cents| serde_json::from_str(&format!("{cents}e-2")).unwrap()),
         (-100_i64..10_000_000_000)
-            .prop_map(|mills| serde_json::from_str(&format!("{}e-3", mills)).unwrap()),
+            .prop_map(|mills| serde_json::from_str(&format!("{mills}e-3")).unwrap()),
         select(vec![
             "0",
             "-0",

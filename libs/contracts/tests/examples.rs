@@ -1,4 +1,9 @@
 //! The committed examples are events, and show all that there is to show.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper of a test fails the test"
+)]
 
 use std::path::{Path, PathBuf};
 

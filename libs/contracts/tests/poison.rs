@@ -1,4 +1,5 @@
 //! What is no event is refused with its kind and a reason that names the field.
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 use sagaline_contracts::{Event, EventType, Rejected, RejectedKind, examples};
 use serde_json::{Value, json};
