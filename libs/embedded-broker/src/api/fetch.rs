@@ -1,0 +1,267 @@
+//! Fetch: a long poll that is woken by its own partitions. The response is written by hand, so that batches are
+//! copied once, from the log into the frame.
+
+use super::wire::{Reply, Request, WireError, finish_frame};
+use crate::broker::Broker;
+use crate::clock;
+use crate::log::{FetchWaiter, Partition, Read, Registration};
+use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::{FetchRequest, TopicName};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+const FLEXIBLE_VERSION: i16 = 12;
+/// Response bytes of a partition besides its records, at most.
+const PARTITION_OVERHEAD: usize = 64;
+
+/// One partition of the request.
+struct Wanted {
+    index: i32,
+    partition: Option<Arc<Partition>>,
+    offset: i64,
+    max_bytes: usize,
+}
+
+struct WantedTopic {
+    name: TopicName,
+    partitions: Vec<Wanted>,
+}
+
+/// A fetch that is being worked on.
+struct Fetch {
+    broker: Arc<Broker>,
+    request: Request,
+    topics: Vec<WantedTopic>,
+    min_bytes: usize,
+    max_bytes: usize,
+    deadline: Instant,
+}
+
+/// What one look at all partitions found, in the order of the request.
+struct Found {
+    reads: Vec<Read>,
+    bytes: usize,
+    failed: bool,
+}
+
+pub(super) fn fetch(broker: &Arc<Broker>, request: Request) -> Result<Reply, WireError> {
+    let body: FetchRequest = request.body()?;
+    let size = |bytes: i32| usize::try_from(bytes).unwrap_or(0);
+    let topics = body.topics.into_iter().map(|wanted| {
+        let topic = broker.topics.get(&wanted.topic);
+        let partitions = wanted.partitions.into_iter().map(|wanted| Wanted {
+            index: wanted.partition,
+            partition: topic.as_ref().and_then(|topic| topic.partition(wanted.partition)),
+            offset: wanted.fetch_offset,
+            max_bytes: size(wanted.partition_max_bytes),
+        });
+        WantedTopic {
+            name: wanted.topic,
+            partitions: partitions.collect(),
+        }
+    });
+    let fetch = Fetch {
+        topics: topics.collect(),
+        min_bytes: size(body.min_bytes),
+        max_bytes: size(body.max_bytes).min(broker.config.fetch_max_bytes),
+        deadline: clock::now() + clock::client_millis(body.max_wait_ms),
+        broker: Arc::clone(broker),
+        request,
+    };
+    Ok(Reply::Later(Box::pin(async move { fetch.run().await.map(Some) })))
+}
+
+impl Fetch {
+    async fn run(self) -> Result<Bytes, WireError> {
+        loop {
+            let found = self.look();
+            let enough = found.failed || found.bytes >= self.min_bytes.min(self.max_bytes);
+            if enough || self.broker.shutdown.is_cancelled() || clock::now() >= self.deadline {
+                return self.encode(&found);
+            }
+            let waiter = FetchWaiter::new(self.min_bytes.min(self.max_bytes) - found.bytes);
+            let _registration = Registration::new(&waiter, self.seen(&found));
+            drop(found);
+            tokio::select! {
+                () = waiter.woken() => {}
+                () = tokio::time::sleep_until(self.deadline) => {}
+                () = self.broker.shutdown.cancelled() => {}
+            }
+        }
+    }
+
+    fn wanted(&self) -> impl Iterator<Item = &Wanted> {
+        self.topics.iter().flat_map(|topic| &topic.partitions)
+    }
+
+    fn look(&self) -> Found {
+        let mut found = Found {
+            reads: Vec::new(),
+            bytes: 0,
+            failed: false,
+        };
+        for wanted in self.wanted() {
+            let left = self.max_bytes.saturating_sub(found.bytes);
+            let read = wanted.partition.as_ref().map_or_else(Read::default, |partition| {
+                partition.read(wanted.offset, wanted.max_bytes.min(left), found.bytes == 0)
+            });
+            found.failed |= wanted.partition.is_none() || read.out_of_range;
+            found.bytes += read.bytes;
+            found.reads.push(read);
+        }
+        found
+    }
+
+    /// The partitions, with the readable end that the look saw.
+    fn seen(&self, found: &Found) -> Vec<(Arc<Partition>, i64)> {
+        self.wanted()
+            .zip(&found.reads)
+            .filter_map(|(wanted, read)| Some((Arc::clone(wanted.partition.as_ref()?), read.high_watermark)))
+            .collect()
+    }
+
+    fn encode(&self, found: &Found) -> Result<Bytes, WireError> {
+        let names: usize = self.topics.iter().map(|topic| topic.name.len() + 16).sum();
+        let size = 64 + names + found.reads.len() * PARTITION_OVERHEAD + found.bytes;
+        let mut writer = Writer {
+            out: BytesMut::with_capacity(size),
+            version: self.request.version,
+        };
+        writer.begin(self.request.correlation_id);
+        writer.count(self.topics.len());
+        let mut reads = found.reads.iter();
+        for topic in &self.topics {
+            writer.name(&topic.name);
+            writer.count(topic.partitions.len());
+            for (wanted, read) in topic.partitions.iter().zip(&mut reads) {
+                writer.partition(wanted, read);
+            }
+            writer.no_tags();
+        }
+        writer.no_tags();
+        finish_frame(&mut writer.out).ok_or_else(|| WireError::Encode {
+            api: self.request.api,
+            version: self.request.version,
+            reason: "it is too long".to_owned(),
+        })?;
+        Ok(writer.out.freeze())
+    }
+}
+
+/// Writes a fetch response, versions 4 to 12.
+struct Writer {
+    out: BytesMut,
+    version: i16,
+}
+
+impl Writer {
+    fn flexible(&self) -> bool {
+        self.version >= FLEXIBLE_VERSION
+    }
+
+    /// The frame's length (to be filled in), the response header, and what comes before the topics.
+    fn begin(&mut self, correlation_id: i32) {
+        self.out.put_i32(0);
+        self.out.put_i32(correlation_id);
+        self.no_tags();
+        self.out.put_i32(0); // throttle time
+        if self.version >= 7 {
+            self.out.put_i16(0); // error
+            self.out.put_i32(0); // no fetch session: every request names all its partitions
+        }
+    }
+
+    fn partition(&mut self, wanted: &Wanted, read: &Read) {
+        let error = match (&wanted.partition, read.out_of_range) {
+            (None, _) => ResponseError::UnknownTopicOrPartition.code(),
+            (Some(_), true) => ResponseError::OffsetOutOfRange.code(),
+            (Some(_), false) => 0,
+        };
+        let known = |offset: i64| if error == 0 { offset } else { -1 };
+        self.out.put_i32(wanted.index);
+        self.out.put_i16(error);
+        self.out.put_i64(known(read.high_watermark));
+        self.out.put_i64(known(read.high_watermark)); // last stable offset
+        if self.version >= 5 {
+            self.out.put_i64(known(read.log_start));
+        }
+        self.count(0); // aborted transactions
+        if self.version >= 11 {
+            self.out.put_i32(-1); // preferred read replica
+        }
+        self.count(read.bytes);
+        for batch in &read.batches {
+            self.out.extend_from_slice(batch);
+        }
+        self.no_tags();
+    }
+
+    fn name(&mut self, name: &str) {
+        if self.flexible() {
+            self.count(name.len());
+        } else {
+            self.out.put_i16(i16::try_from(name.len()).unwrap_or(i16::MAX));
+        }
+        self.out.put_slice(name.as_bytes());
+    }
+
+    /// The length of an array or a blob.
+    fn count(&mut self, count: usize) {
+        if !self.flexible() {
+            self.out.put_i32(i32::try_from(count).unwrap_or(i32::MAX));
+            return;
+        }
+        let mut rest = count + 1;
+        while rest >= 0x80 {
+            self.out.put_u8((rest & 0x7f) as u8 | 0x80);
+            rest >>= 7;
+        }
+        self.out.put_u8((rest & 0x7f) as u8);
+    }
+
+    fn no_tags(&mut self) {
+        if self.flexible() {
+            self.out.put_u8(0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kafka_protocol::messages::{FetchResponse, ResponseHeader};
+    use kafka_protocol::protocol::{Decodable, HeaderVersion, StrBytes};
+
+    #[test]
+    fn the_written_response_is_what_the_codec_reads_in_every_version() {
+        let partition = Some(Partition::new(3));
+        let wanted = Wanted { index: 3, partition, offset: 0, max_bytes: 100 };
+        let read = Read {
+            log_start: 1,
+            high_watermark: 9,
+            batches: vec![Bytes::from(vec![7; 100]), Bytes::from(vec![8; 100])],
+            bytes: 200,
+            ..Read::default()
+        };
+        for version in 4..=12 {
+            let mut writer = Writer { out: BytesMut::new(), version };
+            writer.begin(77);
+            writer.count(1);
+            writer.name("topic");
+            writer.count(1);
+            writer.partition(&wanted, &read);
+            writer.no_tags();
+            writer.no_tags();
+            let mut frame = writer.out.freeze().split_off(4);
+            let header = ResponseHeader::decode(&mut frame, FetchResponse::header_version(version)).unwrap();
+            let response = FetchResponse::decode(&mut frame, version).unwrap();
+            assert_eq!((header.correlation_id, frame.len()), (77, 0), "version {version}");
+            let topic = &response.responses[0];
+            assert_eq!(topic.topic, TopicName(StrBytes::from_static_str("topic")));
+            assert_eq!(topic.partitions[0].partition_index, 3);
+            assert_eq!(topic.partitions[0].high_watermark, 9);
+            assert_eq!(topic.partitions[0].records.as_ref().map(Bytes::len), Some(200));
+        }
+    }
+}
