@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use sagaline_contracts::payload::{Action, CompensationRequested, RetryRequested, Step};
+use sagaline_contracts::payload::{
+    Action, CommandRejected, CompensationRequested, RetryRequested, Step,
+};
 use sagaline_contracts::{Event, EventId, Payload, Timestamp};
 
 use crate::{OrderView, Outcome, Refusal, action_name, step_name};
@@ -60,19 +62,14 @@ impl Command {
 
     fn id_in(&self, view: &OrderView, attempt: u32, sub: &str, key: Option<&str>) -> EventId {
         let command = format!("{}/{attempt}", self.name());
-        // The kind of key is part of it: nobody's key can be taken for somebody's name.
-        let key = match key {
-            Some(key) => format!("key/{key}"),
-            None => format!("sub/{sub}"),
-        };
-        sagaline_saga::command_id(&view.order_id, &command, &key)
+        sagaline_saga::command_id(&view.order_id, &command, &clicks_key(sub, key))
     }
 
     /// Decides a command: the event to publish, or why not. `known` says whether an event of this id was seen for the
     /// order: a click repeated with the same `Idempotency-Key` after its effect gets the first one's answer, and no
     /// refusal.
     pub fn issue(
-        self,
+        &self,
         view: &OrderView,
         sub: &str,
         key: Option<&str>,
@@ -91,16 +88,29 @@ impl Command {
         }
         self.check(view)?;
         let id = self.id(view, sub, key);
-        let event = Event {
-            id,
-            timestamp: now.max(view.updated_at.next()),
-            correlation_id: view.order_id.to_string(),
-            causation_id: None,
-            order_id: Some(view.order_id.clone()),
-            payload: self.into_payload(view, sub),
-            headers: BTreeMap::new(),
-        };
+        let event = event(view, id, now, self.payload(view, sub));
         Ok(Issued::Publish(Box::new(event)))
+    }
+
+    /// The event that records a refusal, for the timeline and the audit. Clicks that are refused for the same reason in
+    /// the same attempt are one event.
+    pub fn rejection(
+        &self,
+        view: &OrderView,
+        refusal: &Refusal,
+        sub: &str,
+        key: Option<&str>,
+        now: Timestamp,
+    ) -> Event {
+        let refused = format!("{}/{}/{}", self.name(), view.attempt, refusal.code());
+        let id = sagaline_saga::command_id(&view.order_id, &refused, &clicks_key(sub, key));
+        let payload = CommandRejected {
+            order_id: view.order_id.clone(),
+            command: self.name(),
+            reason: refusal.to_string(),
+            requested_by: sub.to_owned(),
+        };
+        event(view, id, now, payload.into())
     }
 
     /// Whether the command can be, as far as this view knows.
@@ -129,25 +139,46 @@ impl Command {
         }
     }
 
-    fn into_payload(self, view: &OrderView, sub: &str) -> Payload {
+    fn payload(&self, view: &OrderView, sub: &str) -> Payload {
         match self {
             Self::Retry(step) => RetryRequested {
                 order_id: view.order_id.clone(),
-                step,
+                step: *step,
                 requested_by: Some(sub.to_owned()),
                 attempt: Some(view.attempt),
             }
             .into(),
             Self::Compensate { action, reason } => CompensationRequested {
                 order_id: view.order_id.clone(),
-                action,
+                action: *action,
                 requested_by: Some(sub.to_owned()),
-                reason,
+                reason: reason.clone(),
                 attempt: Some(view.attempt),
                 decided_by: None,
             }
             .into(),
         }
+    }
+}
+
+/// What makes two clicks one. The kind of key is part of it: nobody's key can be taken for somebody's name.
+fn clicks_key(sub: &str, key: Option<&str>) -> String {
+    match key {
+        Some(key) => format!("key/{key}"),
+        None => format!("sub/{sub}"),
+    }
+}
+
+/// An event about an order, later than what it answers to.
+fn event(view: &OrderView, id: EventId, now: Timestamp, payload: Payload) -> Event {
+    Event {
+        id,
+        timestamp: now.max(view.updated_at.next()),
+        correlation_id: view.order_id.to_string(),
+        causation_id: None,
+        order_id: Some(view.order_id.clone()),
+        payload,
+        headers: BTreeMap::new(),
     }
 }
 
@@ -293,5 +324,22 @@ mod tests {
         };
         assert_eq!(wish.requested_by.as_deref(), Some("ann"));
         assert_eq!((wish.attempt, wish.decided_by), (Some(1), None));
+    }
+
+    #[test]
+    fn a_refusal_is_recorded_once_per_reason_and_never_under_the_commands_own_id() {
+        let in_flight = view(Outcome::Pending);
+        let refusal = RETRY.check(&in_flight).unwrap_err();
+        let record = || RETRY.rejection(&in_flight, &refusal, "ann", None, NOW);
+        assert_eq!(record(), record());
+        assert_ne!(record().id, RETRY.id(&in_flight, "ann", None));
+        let Payload::CommandRejected(rejected) = record().payload else {
+            unreachable!("a rejection")
+        };
+        assert_eq!(
+            (rejected.command.as_str(), rejected.requested_by.as_str()),
+            ("retry payment", "ann")
+        );
+        assert!(rejected.reason.contains("in flight"));
     }
 }
