@@ -101,7 +101,7 @@ async fn save_forever(store: Arc<EmbeddedStore>, task: usize) {
 async fn nothing_acknowledged_is_lost_to_a_kill_and_the_index_agrees_with_the_documents() {
     let folder = TempDir::new().unwrap();
     let mut acknowledged: HashMap<String, u64> = HashMap::new();
-    for lines in [1_000, 5_000, 20_000] {
+    for lines in [1_000, 10_000, 50_000] {
         let mut child = child("saves_until_it_is_killed", folder.path());
         let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut note = |line: String| {

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use fjall::{
-    Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable, Snapshot,
+    Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, OwnedWriteBatch, PersistMode,
+    Readable, Snapshot,
 };
 use foldhash::fast::RandomState;
 use parking_lot::RwLock;
@@ -22,10 +23,14 @@ use crate::{ListQuery, StoreError, Stored};
 
 const MIB: u64 = 1024 * 1024;
 /// What is not yet in tables is replayed at the next start: less of it makes a quicker start.
-const JOURNAL_BYTES_MAX: u64 = 128 * MIB;
+const JOURNAL_BYTES_MAX: u64 = 64 * MIB;
 const CACHE_BYTES: u64 = 64 * MIB;
 const DOCUMENT_BUFFER_BYTES: u64 = 32 * MIB;
 const INDEX_BUFFER_BYTES: u64 = 8 * MIB;
+/// Bodies above this are kept apart from the sorted tables, so that merging tables does not copy them.
+const APART_BYTES_MIN: u32 = 512;
+/// With several, one of them spins while another merges tables, which halves what a small machine can write.
+const BACKGROUND_THREADS: usize = 1;
 /// So much must be writable before a store that failed is opened again.
 const PROBE_BYTES: usize = 4 * 1024 * 1024;
 
@@ -162,6 +167,7 @@ impl Engine {
         let database = Database::builder(folder)
             .max_journaling_size(JOURNAL_BYTES_MAX)
             .cache_size(CACHE_BYTES)
+            .worker_threads(BACKGROUND_THREADS)
             .open()?;
         let generations = database.keyspace("generations", KeyspaceCreateOptions::default)?;
         let engine = Self {
@@ -209,13 +215,17 @@ impl Engine {
     }
 
     fn open_collection(&self, name: &str, generation: u64) -> Result<Collection, Failure> {
-        let open = |kind, buffer| {
+        let open = |kind, options| {
             let name = keyspace_name(generation, name, kind);
-            let options = || KeyspaceCreateOptions::default().max_memtable_size(buffer);
-            self.database.keyspace(&name, options)
+            self.database.keyspace(&name, || options)
         };
-        let documents = open("documents", DOCUMENT_BUFFER_BYTES)?;
-        let index = open("index", INDEX_BUFFER_BYTES)?;
+        let apart = KvSeparationOptions::default().separation_threshold(APART_BYTES_MIN);
+        let documents = KeyspaceCreateOptions::default()
+            .max_memtable_size(DOCUMENT_BUFFER_BYTES)
+            .with_kv_separation(Some(apart));
+        let documents = open("documents", documents)?;
+        let index = KeyspaceCreateOptions::default().max_memtable_size(INDEX_BUFFER_BYTES);
+        let index = open("index", index)?;
         let count = index.get(record::COUNT_KEY)?;
         Ok(Collection {
             documents,
