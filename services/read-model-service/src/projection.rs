@@ -7,21 +7,26 @@
 mod audit;
 mod causality;
 mod dead_letter;
+mod decision;
 mod details;
 mod entry;
 mod fact;
 mod fold;
 mod history;
+mod letter_state;
 mod lifecycle;
 mod order;
 mod render;
 #[cfg(test)]
 mod tests;
+mod views;
 
 pub use audit::{Audit, AuditOutcome};
-pub use dead_letter::{Decision, LetterState, OrphanDiscard, PostMortem};
+pub use dead_letter::PostMortem;
+pub use decision::{Decision, OrphanDiscard};
 pub use entry::Entry;
 pub use fold::{Fold, Head};
+pub use letter_state::LetterState;
 pub use lifecycle::{Lifecycle, Status};
 pub use order::{EVENTS_MAX, Merged, Order, Unreadable};
 

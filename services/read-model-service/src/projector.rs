@@ -12,6 +12,7 @@ mod publisher;
 mod save;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -105,3 +105,6 @@ async fn show_decisions(ports: &Ports, shutdown: &CancellationToken) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,26 +1,22 @@
 //! A world for tests: a store in memory that can fail or be contended, a broker that remembers, and a clock that stands.
 
+mod broker;
 pub(crate) mod given;
+mod store;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use http_body_util::BodyExt;
-use parking_lot::Mutex;
 use sagaline_contracts::{Event, EventId, EventType, OrderId, Payload, Timestamp};
-use sagaline_runtime::{
-    BatchHandler, Broker, BrokerError, Consumer, Inbound, Outbound, Ports, Producer, SilentHealth,
-};
+use sagaline_runtime::{BatchHandler, Inbound, Outbound, Ports, SilentHealth};
 use sagaline_saga::Clock;
 use sagaline_service_kit::{AdminGate, JwtKeys};
-use sagaline_store::{ListQuery, MemoryStore, SaveResult, Store, StoreError, Stored, Write};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -28,6 +24,8 @@ use crate::http::{App, routes};
 use crate::live::Hub;
 use crate::projector::{Mode, Projector, Publisher};
 use crate::stats::Stats;
+pub(crate) use broker::FakeBroker;
+pub(crate) use store::FakeStore;
 
 /// A clock that stands until it is moved.
 #[derive(Debug)]
@@ -42,176 +40,6 @@ impl StandingClock {
 impl Clock for StandingClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_micros(self.0.load(Ordering::Relaxed))
-    }
-}
-
-/// A broker that remembers what was published, and gives what it is told to.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct FakeBroker(Arc<Remembered>);
-
-#[derive(Debug, Default)]
-pub(crate) struct Remembered {
-    pub(crate) published: Mutex<Vec<Outbound>>,
-    pub(crate) is_down: AtomicBool,
-    pub(crate) batches: Mutex<VecDeque<Vec<Inbound>>>,
-}
-
-struct FakeProducer(FakeBroker);
-struct FakeConsumer(FakeBroker);
-
-impl std::ops::Deref for FakeBroker {
-    type Target = Remembered;
-    fn deref(&self) -> &Remembered {
-        &self.0
-    }
-}
-
-#[async_trait]
-impl Broker for FakeBroker {
-    async fn producer(&self, _: &str) -> Result<Arc<dyn Producer>, BrokerError> {
-        Ok(Arc::new(FakeProducer(self.clone())))
-    }
-
-    async fn consumer(&self, _: &str, _: &[&str]) -> Result<Box<dyn Consumer>, BrokerError> {
-        Ok(Box::new(FakeConsumer(self.clone())))
-    }
-
-    async fn ensure_topics(&self, _: &[&str], _: i32) -> Result<(), BrokerError> {
-        Ok(())
-    }
-
-    async fn ping(&self) -> Result<(), BrokerError> {
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Producer for FakeProducer {
-    async fn publish(&self, messages: Vec<Outbound>) -> Result<(), BrokerError> {
-        if self.0.is_down.load(Ordering::Relaxed) {
-            return Err(BrokerError::unavailable("publish", "it is down"));
-        }
-        self.0.published.lock().extend(messages);
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Consumer for FakeConsumer {
-    async fn next(&mut self) -> Result<Option<Vec<Inbound>>, BrokerError> {
-        let batch = self.0.batches.lock().pop_front();
-        if batch.is_none() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        Ok(Some(batch.unwrap_or_default()))
-    }
-
-    async fn done(&mut self, _: &[Inbound]) {}
-
-    fn retain_assigned(&self, _: &mut Vec<Inbound>) {}
-
-    async fn close(self: Box<Self>, _: Duration) {}
-}
-
-/// What the store does before the next save.
-type BeforeSave = Box<dyn FnOnce() -> futures::future::BoxFuture<'static, ()> + Send>;
-
-/// A store in memory that counts, can be down, and lets others be faster.
-#[derive(Default)]
-pub(crate) struct FakeStore {
-    pub(crate) memory: MemoryStore,
-    pub(crate) is_down: AtomicBool,
-    /// The next save happens, and is not answered.
-    pub(crate) loses_answer: AtomicBool,
-    pub(crate) loads: AtomicUsize,
-    pub(crate) writes: AtomicUsize,
-    pub(crate) before_save: Mutex<Option<BeforeSave>>,
-}
-
-fn down() -> StoreError {
-    StoreError::Unavailable {
-        operation: "do anything".to_owned(),
-        source: "it is down".into(),
-    }
-}
-
-impl FakeStore {
-    fn check(&self) -> Result<(), StoreError> {
-        if self.is_down.load(Ordering::Relaxed) {
-            Err(down())
-        } else {
-            Ok(())
-        }
-    }
-}
-
-#[async_trait]
-impl Store for FakeStore {
-    async fn load(
-        &self,
-        collection: &str,
-        ids: &[&str],
-    ) -> Result<Vec<Option<Stored>>, StoreError> {
-        self.check()?;
-        self.loads.fetch_add(1, Ordering::Relaxed);
-        self.memory.load(collection, ids).await
-    }
-
-    async fn save(
-        &self,
-        collection: &str,
-        writes: Vec<Write>,
-    ) -> Result<Vec<SaveResult>, StoreError> {
-        self.check()?;
-        let before = self.before_save.lock().take();
-        if let Some(before) = before {
-            before().await;
-        }
-        self.writes.fetch_add(writes.len(), Ordering::Relaxed);
-        let results = self.memory.save(collection, writes).await;
-        if self.loses_answer.swap(false, Ordering::Relaxed) {
-            return Err(down());
-        }
-        results
-    }
-
-    async fn due(
-        &self,
-        collection: &str,
-        now: i64,
-        limit: usize,
-    ) -> Result<Vec<Stored>, StoreError> {
-        self.check()?;
-        self.memory.due(collection, now, limit).await
-    }
-
-    async fn list(&self, collection: &str, query: ListQuery) -> Result<Vec<Stored>, StoreError> {
-        self.check()?;
-        self.memory.list(collection, query).await
-    }
-
-    async fn scan(
-        &self,
-        collection: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<Stored>, StoreError> {
-        self.check()?;
-        self.memory.scan(collection, after, limit).await
-    }
-
-    async fn count(&self, collection: &str) -> Result<u64, StoreError> {
-        self.check()?;
-        self.memory.count(collection).await
-    }
-
-    async fn clear(&self, collection: &str) -> Result<(), StoreError> {
-        self.check()?;
-        self.memory.clear(collection).await
-    }
-
-    async fn ping(&self) -> Result<(), StoreError> {
-        self.check()
     }
 }
 

@@ -7,7 +7,7 @@ use sagaline_contracts::{EventId, EventType, OrderId, Timestamp};
 use sagaline_store::Index;
 use serde::{Deserialize, Serialize};
 
-use super::dead_letter::OrphanDiscard;
+use super::decision::OrphanDiscard;
 use super::entry::Entry;
 use super::fact::Fact;
 use super::history::{Dated, unite};
@@ -167,7 +167,7 @@ impl Audit {
             // A timeout's wish for an order that has shipped meanwhile gets no answer.
             settled: outcome != AuditOutcome::Pending || by == SAGA_TIMEOUT,
         };
-        (json(&document, 512), index)
+        (json(&document, 512).into(), index)
     }
 }
 

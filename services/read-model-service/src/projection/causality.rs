@@ -52,6 +52,9 @@ enum Mark {
 /// that. Ties are broken by the number of causes before it, then by id. Causes that are not in the set, and causes that
 /// go round in a circle, do not count.
 pub(super) fn arrange(entries: &mut [Entry]) {
+    if entries.len() <= LINEAR_MAX && is_arranged(entries) {
+        return;
+    }
     let finder = Finder::new(entries, 0);
     let causes: Vec<Option<usize>> = entries
         .iter()
@@ -80,6 +83,36 @@ pub(super) fn arrange(entries: &mut [Entry]) {
     }
     entries
         .sort_unstable_by(|a, b| (a.effective, a.depth, &a.id).cmp(&(b.effective, b.depth, &b.id)));
+}
+
+/// Whether everything stands in its place already, as nearly always: events mostly come in order. Gives every entry its
+/// effective time on the way.
+fn is_arranged(entries: &mut [Entry]) -> bool {
+    for at in 0..entries.len() {
+        let (before, rest) = entries.split_at_mut(at);
+        let Some((entry, after)) = rest.split_first_mut() else {
+            return true;
+        };
+        let is_cause = |other: &&Entry| Some(&other.id) == entry.cause.as_ref();
+        let cause = before.iter().rev().find(is_cause);
+        if cause.is_none() && entry.cause.is_some() {
+            let is_later =
+                entry.cause.as_ref() == Some(&entry.id) || after.iter().any(|e| is_cause(&e));
+            if is_later {
+                return false;
+            }
+        }
+        let (effective, depth) = place(entry, cause);
+        entry.place(effective, depth);
+        let key = |entry: &Entry| (entry.effective, entry.depth);
+        if before
+            .last()
+            .is_some_and(|last| (key(last), &last.id) > (key(entry), &entry.id))
+        {
+            return false;
+        }
+    }
+    true
 }
 
 fn place(entry: &Entry, cause: Option<&Entry>) -> (Timestamp, u32) {

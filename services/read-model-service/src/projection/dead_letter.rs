@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use sagaline_contracts::payload::{DeadLetter, RedriveAction, RedriveRequested};
+use sagaline_contracts::payload::{DeadLetter, RedriveAction};
 use sagaline_contracts::{Event, EventId, OrderId, Payload, Timestamp};
 use sagaline_saga::message_id;
 use sagaline_store::Index;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::LetterState;
+use super::decision::{Decision, OrphanDiscard};
 use super::details::storable;
 use super::fact::concerns;
 use super::history::{Dated, unite};
@@ -20,93 +22,12 @@ use super::render::json;
 /// The most deaths, and the most decisions, that are kept of one message.
 const HISTORY_MAX: usize = 500;
 
-/// What became of a dead letter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LetterState {
-    /// It waits for an operator.
-    Waiting,
-    /// It was handled again.
-    Redriven,
-    /// It was dropped.
-    Discarded,
-}
-
-impl LetterState {
-    /// The name in the list of dead letters.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Redriven => "redriven",
-            Self::Discarded => "discarded",
-        }
-    }
-
-    /// The name in an order's timeline.
-    pub const fn in_timeline(self) -> &'static str {
-        match self {
-            Self::Waiting => "dead",
-            Self::Redriven | Self::Discarded => self.as_str(),
-        }
-    }
-
-    /// The state of this name.
-    pub fn parse(name: &str) -> Option<Self> {
-        [Self::Waiting, Self::Redriven, Self::Discarded]
-            .into_iter()
-            .find(|state| state.as_str() == name)
-    }
-}
-
-impl From<RedriveAction> for LetterState {
-    fn from(action: RedriveAction) -> Self {
-        match action {
-            RedriveAction::Redrive => Self::Redriven,
-            RedriveAction::Discard => Self::Discarded,
-        }
-    }
-}
-
 /// A message that could not be handled: the set of its deaths and of the decisions about it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PostMortem {
     id: String,
     deaths: Vec<Dated<DeadLetter>>,
     decisions: Vec<Dated<Decision>>,
-}
-
-/// What an operator decided about a dead letter.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Decision {
-    /// Handle it again, or drop it.
-    pub action: RedriveAction,
-    /// For these services; empty: for all.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub consumers: Vec<String>,
-    /// Who decided.
-    pub requested_by: String,
-    /// It is to be handled as edited.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub edited: bool,
-    /// The death that it answers to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub answers: Option<EventId>,
-}
-
-/// Drops a dead letter that belongs to no order: no service waits for it, so it is not sent to any, but kept by the read
-/// model itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct OrphanDiscard {
-    /// The dead letter.
-    pub dead_letter_id: String,
-    /// The command's id.
-    pub command_id: EventId,
-    /// Who decided.
-    pub requested_by: String,
-    /// When.
-    pub at: Timestamp,
 }
 
 /// How one consumer's copy stands.
@@ -373,7 +294,7 @@ impl PostMortem {
             rank: last_died_at.map(Timestamp::micros),
             settled: state != LetterState::Waiting,
         };
-        (json(&document, 1024), index)
+        (json(&document, 1024).into(), index)
     }
 }
 
@@ -383,16 +304,4 @@ pub(crate) fn topic(letter: &DeadLetter) -> &str {
         .original_topic
         .as_deref()
         .unwrap_or(&letter.original_type)
-}
-
-impl Decision {
-    fn of(request: &RedriveRequested, event: &Event) -> Self {
-        Self {
-            action: request.action,
-            consumers: request.consumers.clone(),
-            requested_by: request.requested_by.clone(),
-            edited: request.event.is_some(),
-            answers: event.causation_id.clone(),
-        }
-    }
 }

@@ -1,30 +1,38 @@
 //! An event's payload as the timeline shows it.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use sagaline_contracts::Payload;
 use sagaline_contracts::payload::{DeadLetter, RedriveRequested};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::{RawValue, to_raw_value};
+
+use super::render::json;
 
 /// How deep a payload may be nested to be shown as it is: documents that are nested deeper cannot be stored everywhere.
 const DEPTH_MAX: usize = 64;
+
+/// Where the payload begins, in an event as our own encoder writes it.
+static PAYLOAD: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""payload":"#));
 
 /// The payload as canonical JSON: what a store gives back is equal to what it was given.
 ///
 /// A payload as our own encoder writes it is taken as it is. Another program's may have other spaces and fields that we
 /// do not know: it is rewritten, with those fields, unless they could not be stored everywhere.
-pub(super) fn details(payload: &Payload, wire: &[u8]) -> Box<RawValue> {
+pub(super) fn details(payload: &Payload, wire: &[u8]) -> Vec<u8> {
     if let Some(opaque) = opaque(payload) {
-        return raw(&opaque);
+        return json(&opaque, wire.len());
     }
-    let known = raw(payload);
-    let at = memmem::find(wire, known.get().as_bytes());
-    if at.is_some_and(|at| wire[..at].ends_with(br#""payload":"#)) {
+    let known = json(payload, wire.len());
+    let is_ours = PAYLOAD
+        .find(wire)
+        .is_some_and(|at| wire[at + PAYLOAD.needle().len()..].starts_with(&known));
+    if is_ours {
         return known;
     }
     match foreign(wire) {
-        Some(value) => raw(&value),
+        Some(value) => json(&value, wire.len()),
         None => known,
     }
 }
@@ -94,15 +102,6 @@ fn is_name(name: &str) -> bool {
     !name.starts_with('$') && !name.contains('\0')
 }
 
-/// Anything of ours as JSON.
-pub(super) fn raw<T: Serialize + ?Sized>(value: &T) -> Box<RawValue> {
-    match to_raw_value(value) {
-        Ok(raw) => raw,
-        // Every map key is a string and no Serialize of ours fails, so neither can this.
-        Err(error) => unreachable!("a payload is always JSON: {error}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use sagaline_contracts::{Event, EventType};
@@ -120,7 +119,7 @@ mod tests {
     fn shown(payload: &str) -> String {
         let wire = wire(payload);
         let event = Event::from_json(EventType::OrderConfirmed, &wire).unwrap();
-        details(&event.payload, &wire).get().to_owned()
+        String::from_utf8(details(&event.payload, &wire)).unwrap()
     }
 
     #[test]
@@ -159,6 +158,6 @@ mod tests {
         );
         let event = event.unwrap();
         let shown = details(&event.payload, &event.encode());
-        assert_eq!(shown.get(), r#"{"orderId":"o","attempt":2}"#);
+        assert_eq!(shown, br#"{"orderId":"o","attempt":2}"#);
     }
 }

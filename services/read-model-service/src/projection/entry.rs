@@ -8,12 +8,15 @@ use sagaline_contracts::{Event, EventId, EventType, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::details::{details, raw};
+use super::details::details;
 use super::fact::Fact;
 use super::lifecycle::is_lifecycle;
 use super::order::Unreadable;
-use super::render::json;
+use super::render::{append, json};
 use super::{LetterState, Status};
+
+/// What an entry takes beside its payload, roughly.
+const HEAD_SIZE: usize = 256;
 
 /// One event of an order, as the timeline holds it.
 #[derive(Debug, Clone)]
@@ -24,15 +27,16 @@ pub struct Entry {
     pub(super) timestamp: Timestamp,
     pub(super) attempt: Option<u32>,
     pub(super) fact: Fact,
-    pub(super) details: Box<RawValue>,
     /// When it took effect: later than its cause, whatever the clocks say.
     pub(super) effective: Timestamp,
     /// How many causes of the set stand before it.
     pub(super) depth: u32,
     /// What became of a dead letter.
     pub(super) letter_state: Option<LetterState>,
-    /// How it stands in the document, once that is known.
-    rendered: Option<Box<RawValue>>,
+    /// How it stands in the document; the payload comes last. It is rendered when it comes, and not on every save.
+    json: Vec<u8>,
+    /// Where in `json` the payload begins.
+    details_at: usize,
 }
 
 /// What places an entry among those that are kept when there are too many: the earliest of the lifecycle first.
@@ -59,7 +63,6 @@ struct EntryOut<'a> {
     timestamp: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<&'static str>,
-    details: &'a RawValue,
 }
 
 #[derive(Deserialize)]
@@ -90,45 +93,69 @@ struct Told<'a> {
     attempt: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dead_letter_status: Option<&'static str>,
-    details: &'a RawValue,
 }
 
 impl Entry {
     /// The entry of an event; `wire` is how it came.
     pub fn new(event: Event, wire: &[u8]) -> Self {
         let details = details(&event.payload, wire);
-        Self {
+        let mut entry = Self {
             id: event.id,
             cause: event.causation_id,
             kind: event.payload.event_type(),
             timestamp: event.timestamp,
             attempt: event.payload.attempt(),
             fact: Fact::of(event.payload),
-            details,
             effective: event.timestamp,
             depth: 0,
             letter_state: None,
-            rendered: None,
-        }
+            json: Vec::new(),
+            details_at: 0,
+        };
+        entry.render(&details);
+        entry
     }
 
     pub(super) fn from_stored(stored: EntryIn<'_>) -> Result<Self, Unreadable> {
         let kind = EventType::parse(&stored.r#type)
             .ok_or_else(|| Unreadable::UnknownType(stored.r#type.clone().into_owned()))?;
         let timestamp = stored.timestamp.unwrap_or(stored.at);
-        Ok(Self {
+        let details = stored.details.get().as_bytes();
+        let mut entry = Self {
             id: stored.event_id,
             cause: stored.causation_id,
             kind,
             timestamp,
             attempt: stored.attempt,
-            fact: Fact::parse(kind, stored.details)?,
-            details: stored.details.to_owned(),
+            fact: Fact::parse(kind, details)?,
             effective: timestamp,
             depth: 0,
             letter_state: None,
-            rendered: None,
-        })
+            json: Vec::new(),
+            details_at: 0,
+        };
+        entry.render(details);
+        Ok(entry)
+    }
+
+    fn render(&mut self, details: &[u8]) {
+        let out = EntryOut {
+            r#type: self.kind.as_str(),
+            at: self.effective,
+            event_id: &self.id,
+            causation_id: self.cause.as_ref(),
+            attempt: self.attempt,
+            timestamp: (self.timestamp != self.effective).then_some(self.timestamp),
+            status: self.letter_state.map(LetterState::in_timeline),
+        };
+        let mut json = json(&out, HEAD_SIZE + details.len());
+        self.details_at = append(&mut json, "details", details);
+        self.json = json;
+    }
+
+    fn render_again(&mut self) {
+        let details = self.details().to_vec();
+        self.render(&details);
     }
 
     /// The event's id.
@@ -152,8 +179,8 @@ impl Entry {
     }
 
     /// The payload as JSON.
-    pub fn details(&self) -> &RawValue {
-        &self.details
+    pub fn details(&self) -> &[u8] {
+        &self.json[self.details_at..self.json.len() - 1]
     }
 
     /// The event that caused it.
@@ -171,9 +198,10 @@ impl Entry {
             causation_id: self.cause.as_ref(),
             attempt: self.attempt,
             dead_letter_status: self.letter_state.map(LetterState::in_timeline),
-            details: &self.details,
         };
-        json(&told, 256 + self.details.get().len())
+        let mut json = json(&told, HEAD_SIZE + self.details().len());
+        append(&mut json, "details", self.details());
+        json.into()
     }
 
     pub(super) fn keep_key(&self) -> KeepKey {
@@ -186,7 +214,7 @@ impl Entry {
 
     /// What the entry takes in a document, roughly.
     pub(super) fn weight(&self) -> usize {
-        256 + self.details.get().len()
+        HEAD_SIZE + self.details().len()
     }
 
     /// Which of two events of the same id is the one that is shown: it must not depend on which came first.
@@ -194,14 +222,14 @@ impl Entry {
         let key = |entry: &Self| (entry.timestamp, entry.kind, entry.attempt);
         key(self)
             .cmp(&key(other))
-            .then_with(|| self.details.get().cmp(other.details.get()))
+            .then_with(|| self.details().cmp(other.details()))
             .then_with(|| self.cause.cmp(&other.cause))
     }
 
     pub(super) fn place(&mut self, effective: Timestamp, depth: u32) {
         if self.effective != effective {
             self.effective = effective;
-            self.rendered = None;
+            self.render_again();
         }
         self.depth = depth;
     }
@@ -209,27 +237,12 @@ impl Entry {
     pub(super) fn set_letter_state(&mut self, state: LetterState) {
         if self.letter_state != Some(state) {
             self.letter_state = Some(state);
-            self.rendered = None;
+            self.render_again();
         }
     }
 
-    /// Makes sure that [`Entry::rendered`] is there: an entry is rendered once, and not on every save.
-    pub(super) fn prepare(&mut self) {
-        if self.rendered.is_none() {
-            self.rendered = Some(raw(&EntryOut {
-                r#type: self.kind.as_str(),
-                at: self.effective,
-                event_id: &self.id,
-                causation_id: self.cause.as_ref(),
-                attempt: self.attempt,
-                timestamp: (self.timestamp != self.effective).then_some(self.timestamp),
-                status: self.letter_state.map(LetterState::in_timeline),
-                details: &self.details,
-            }));
-        }
-    }
-
-    pub(super) fn rendered(&self) -> &RawValue {
-        self.rendered.as_deref().unwrap_or(RawValue::NULL)
+    /// How it stands in the document.
+    pub(super) fn json(&self) -> &[u8] {
+        &self.json
     }
 }

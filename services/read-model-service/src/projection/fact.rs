@@ -3,9 +3,8 @@
 use sagaline_contracts::payload::{self, Action, Authority, RedriveAction, RedriveRequested, Step};
 use sagaline_contracts::{EventType, Money, Payload};
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 
-use super::details::raw;
+use super::render::json;
 
 /// What of a payload decides how an order is shown; everything else is only handed on.
 #[derive(Debug, Clone)]
@@ -31,7 +30,8 @@ pub(super) enum Fact {
 /// What an attempt begins with.
 #[derive(Debug, Clone)]
 pub(super) struct Placed {
-    pub(super) items: Box<RawValue>,
+    /// As JSON.
+    pub(super) items: Vec<u8>,
     pub(super) total: Money,
     pub(super) currency: Option<String>,
     pub(super) customer_id: Option<String>,
@@ -60,14 +60,14 @@ impl Fact {
     pub(super) fn of(payload: Payload) -> Self {
         match payload {
             Payload::OrderCreated(p) => Self::Placed(Box::new(Placed {
-                items: raw(&p.items),
+                items: json(&p.items, 64 * p.items.len()),
                 total: p.total,
                 currency: p.currency,
                 customer_id: p.customer_id,
                 step: None,
             })),
             Payload::OrderRetried(p) => Self::Placed(Box::new(Placed {
-                items: raw(&p.items),
+                items: json(&p.items, 64 * p.items.len()),
                 total: p.total,
                 currency: None,
                 customer_id: None,
@@ -105,11 +105,11 @@ impl Fact {
     }
 
     /// The fact of details that were stored.
-    pub(super) fn parse(kind: EventType, details: &RawValue) -> Result<Self, serde_json::Error> {
+    pub(super) fn parse(kind: EventType, details: &[u8]) -> Result<Self, serde_json::Error> {
         fn read<T: DeserializeOwned + Into<Payload>>(
-            details: &RawValue,
+            details: &[u8],
         ) -> Result<Fact, serde_json::Error> {
-            let payload: T = serde_json::from_str(details.get())?;
+            let payload: T = serde_json::from_slice(details)?;
             Ok(Fact::of(payload.into()))
         }
         match kind {

@@ -1,12 +1,12 @@
 //! What follows from an order's timeline.
 
 use sagaline_commands::{Outcome, action_name};
-use sagaline_contracts::payload::{Authority, CommandRejected, Step};
+use sagaline_contracts::payload::CommandRejected;
 use sagaline_contracts::{EventType, OrderId, Timestamp};
-use serde::Serialize;
 
 use super::entry::Entry;
 use super::fact::{Compensation, Died, Fact, Placed};
+use super::views::{AttemptView, CancelView, LetterView, Refused};
 use super::{LetterState, Lifecycle, Order, SAGA_TIMEOUT, Status};
 
 /// The most refused commands and dead letters that are listed beside the timeline, which has them all.
@@ -47,65 +47,6 @@ pub struct Head {
     pub stalled: bool,
     /// Dead letters that wait for an operator.
     pub letters_waiting: u32,
-}
-
-/// One attempt.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct AttemptView<'a> {
-    pub(super) attempt: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) step: Option<Step>,
-    pub(super) outcome: Outcome,
-    pub(super) started_at: Timestamp,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) ended_at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) reason: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) stalled_since: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) cancel: Option<CancelView<'a>>,
-}
-
-/// Who wanted an attempt undone, and who ruled so.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct CancelView<'a> {
-    pub(super) action: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) requested_by: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) reason: Option<&'a str>,
-    pub(super) at: Timestamp,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) decided_by: Option<Authority>,
-}
-
-/// A command that was refused.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Refused<'a> {
-    pub(super) command: &'a str,
-    pub(super) reason: &'a str,
-    pub(super) requested_by: &'a str,
-    pub(super) at: Timestamp,
-}
-
-/// A message of the order that could not be handled.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct LetterView<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) dead_letter_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) consumer: Option<&'a str>,
-    pub(super) topic: &'a str,
-    pub(super) error: &'a str,
-    pub(super) at: Timestamp,
-    pub(super) status: &'static str,
-    #[serde(skip)]
-    pub(super) state: LetterState,
 }
 
 impl<'a> Fold<'a> {

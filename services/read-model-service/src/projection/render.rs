@@ -4,12 +4,12 @@ use bytes::Bytes;
 use sagaline_commands::Outcome;
 use sagaline_contracts::{Money, OrderId, Timestamp};
 use sagaline_store::Index;
-use serde::{Serialize, Serializer};
-use serde_json::value::RawValue;
+use serde::Serialize;
 
-use super::entry::{Entry, KeepKey};
-use super::fold::{AttemptView, CancelView, Fold, LetterView, Refused};
-use super::{Order, Status};
+use super::Status;
+use super::entry::KeepKey;
+use super::fold::Fold;
+use super::views::{AttemptView, CancelView, LetterView, Refused};
 
 /// The document of an order: the API's form is the stored form.
 #[derive(Serialize)]
@@ -29,8 +29,6 @@ struct Document<'a> {
     currency: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     customer_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    items: Option<&'a RawValue>,
     created_at: Timestamp,
     updated_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,15 +46,6 @@ struct Document<'a> {
     commands_rejected: &'a [Refused<'a>],
     #[serde(skip_serializing_if = "Option::is_none")]
     truncated: Option<&'a KeepKey>,
-    timeline: Timeline<'a>,
-}
-
-struct Timeline<'a>(&'a [Entry]);
-
-impl Serialize for Timeline<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(Entry::rendered))
-    }
 }
 
 /// The latest state of an order, for the feed.
@@ -91,15 +80,8 @@ fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
-impl Order {
-    /// Renders the entries that are new or have moved; the others are rendered already.
-    pub fn prepare(&mut self) {
-        self.entries.iter_mut().for_each(Entry::prepare);
-    }
-}
-
 impl Fold<'_> {
-    /// The document, once the order is [prepared](Order::prepare).
+    /// The document. What is long in it was rendered before, and is only copied.
     pub fn document(&self) -> Bytes {
         let current = self.current();
         let document = Document {
@@ -112,7 +94,6 @@ impl Fold<'_> {
             total: self.placed.map(|placed| placed.total),
             currency: self.currency,
             customer_id: self.customer_id,
-            items: self.placed.map(|placed| &*placed.items),
             created_at: self.created_at,
             updated_at: self.updated_at,
             ended_at: self.ended_at,
@@ -122,15 +103,24 @@ impl Fold<'_> {
             dead_letters: &self.letters,
             commands_rejected: &self.refused,
             truncated: self.order.cut.as_ref(),
-            timeline: Timeline(&self.order.entries),
         };
-        let size: usize = self
-            .order
-            .entries
-            .iter()
-            .map(|e| e.rendered().get().len() + 1)
-            .sum();
-        json(&document, size + 512)
+        let entries = &self.order.entries;
+        let items = self.placed.map_or(&[][..], |placed| &placed.items);
+        let size: usize = entries.iter().map(|entry| entry.json().len() + 1).sum();
+        let mut json = json(&document, size + items.len() + 1024);
+        if !items.is_empty() {
+            append(&mut json, "items", items);
+        }
+        json.pop();
+        json.extend_from_slice(b",\"timeline\":[");
+        for (at, entry) in entries.iter().enumerate() {
+            if at > 0 {
+                json.push(b',');
+            }
+            json.extend_from_slice(entry.json());
+        }
+        json.extend_from_slice(b"]}");
+        json.into()
     }
 
     /// The latest state, for the feed.
@@ -147,7 +137,7 @@ impl Fold<'_> {
             stalled_since: self.stalled_since(),
             dead_letters_waiting: self.head().letters_waiting,
         };
-        json(&state, 256)
+        json(&state, 384).into()
     }
 
     /// What the document is found and listed by. An order of which only commands are known is not listed.
@@ -162,12 +152,24 @@ impl Fold<'_> {
     }
 }
 
-/// Anything of ours as the JSON of a document.
-pub(super) fn json<T: Serialize>(value: &T, size: usize) -> Bytes {
+/// Anything of ours as JSON, which takes about so many bytes.
+pub(super) fn json<T: Serialize + ?Sized>(value: &T, size: usize) -> Vec<u8> {
     let mut json = Vec::with_capacity(size);
     // Every map key is a string and no Serialize of ours fails, so neither can this.
     if let Err(error) = serde_json::to_writer(&mut json, value) {
         unreachable!("a document is always JSON: {error}");
     }
-    json.into()
+    json
+}
+
+/// Appends a field, that is JSON already, to an object that is not empty; says where its value begins.
+pub(super) fn append(object: &mut Vec<u8>, name: &str, value: &[u8]) -> usize {
+    object.pop();
+    object.extend_from_slice(b",\"");
+    object.extend_from_slice(name.as_bytes());
+    object.extend_from_slice(b"\":");
+    let at = object.len();
+    object.extend_from_slice(value);
+    object.push(b'}');
+    at
 }

@@ -113,7 +113,12 @@ impl Batch {
         if let Some(id) = event.order_id.clone() {
             let wire = message.value.as_deref().unwrap_or_default();
             let entry = Entry::new(event, wire);
-            self.orders.entry(id).or_default().push(entry);
+            // Most orders have one event in a batch.
+            let entries = self
+                .orders
+                .entry(id)
+                .or_insert_with(|| Vec::with_capacity(1));
+            entries.push(entry);
         }
     }
 }

@@ -3,41 +3,18 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
 use foldhash::fast::RandomState;
 use sagaline_commands::Outcome;
-use sagaline_contracts::{EventId, EventType, OrderId, Timestamp};
+use sagaline_contracts::{EventType, OrderId, Timestamp};
 use sagaline_runtime::Outage;
-use sagaline_store::{SaveResult, Write};
+use sagaline_store::SaveResult;
 
 use super::cache::Known;
 use super::merge::{Contended, ROUNDS_MAX};
+use super::work::Work;
 use super::{Projector, audits};
 use crate::collections::ORDERS;
-use crate::projection::{Audit, Entry, Head, Merged, Order};
-use crate::stats::Transition;
-
-/// An order of the batch, on its way into the store.
-struct Work {
-    order: Order,
-    /// The version that the document has, as far as is known; 0 when there is none.
-    version: u64,
-    /// How the order stands in the document.
-    before: Option<Head>,
-    after: Option<After>,
-    added: Vec<(EventId, EventType)>,
-    changed: bool,
-    /// It was taken for new without a look.
-    is_guess: bool,
-}
-
-/// How an order stands once it is saved.
-struct After {
-    head: Head,
-    attempt: u32,
-    created_at: Timestamp,
-    ended_at: Option<Timestamp>,
-}
+use crate::projection::{Audit, Entry, Merged, Order};
 
 impl Projector {
     /// Saves what the batch tells about orders, and tells everyone who watches. Gives the audits of their commands.
@@ -252,62 +229,5 @@ impl Projector {
             let forgotten = self.cache.lock().put(known, now);
             drop(forgotten);
         }
-    }
-}
-
-impl Known {
-    fn nothing(id: OrderId) -> Self {
-        Self {
-            order: Order::new(id),
-            version: 0,
-            head: None,
-        }
-    }
-}
-
-impl Work {
-    fn of(known: Known, entries: Vec<Entry>, duplicates: &mut Vec<EventType>) -> Self {
-        let mut order = known.order;
-        let merged = order.merge(entries);
-        duplicates.extend(merged.duplicates);
-        Self {
-            order,
-            version: known.version,
-            before: known.head,
-            after: None,
-            added: merged.added,
-            changed: merged.changed,
-            is_guess: false,
-        }
-    }
-
-    fn write(&mut self) -> Write {
-        self.order.prepare();
-        let fold = self.order.fold();
-        self.after = Some(After {
-            head: fold.head(),
-            attempt: fold.lifecycle.attempt,
-            created_at: fold.created_at,
-            ended_at: fold.ended_at,
-        });
-        let body: Bytes = fold.document();
-        Write {
-            id: self.order.id().as_str().to_owned(),
-            expected: self.version,
-            body,
-            index: fold.index(),
-        }
-    }
-
-    fn transition(&self) -> Option<Transition<'_>> {
-        let after = self.after.as_ref()?;
-        Some(Transition {
-            id: self.order.id().as_str(),
-            before: self.before,
-            after: after.head,
-            attempt: after.attempt,
-            created_at: after.created_at,
-            ended_at: after.ended_at,
-        })
     }
 }

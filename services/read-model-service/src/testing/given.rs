@@ -214,8 +214,6 @@ pub(crate) fn project(events: &[Event]) -> Order {
 }
 
 pub(crate) fn bytes(order: &Order) -> Vec<u8> {
-    let mut order = order.clone();
-    order.prepare();
     order.fold().document().to_vec()
 }
 

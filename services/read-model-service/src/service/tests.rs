@@ -1,0 +1,59 @@
+use sagaline_contracts::Event;
+use sagaline_service_kit::JwtKeys;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::*;
+use crate::testing::World;
+use crate::testing::given::*;
+
+/// Sends a request and reads until `enough` has come, or the connection ends.
+async fn read(port: u16, path: &str, enough: &str) -> (TcpStream, String) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    while !text.contains(enough) {
+        let mut buffer = [0; 4_096];
+        let length = stream.read(&mut buffer).await.unwrap();
+        assert!(length > 0, "the connection ended with {text}");
+        text.push_str(std::str::from_utf8(&buffer[..length]).unwrap());
+    }
+    (stream, text)
+}
+
+#[tokio::test]
+async fn what_the_broker_brings_is_streamed_listed_and_counted_until_the_shutdown() {
+    let world = World::new();
+    let keys = JwtKeys::new(&"0123456789abcdef0123456789abcdef".parse().unwrap());
+    let shutdown = CancellationToken::new();
+    let cors = "*".parse().unwrap();
+    let host = ServiceHost::new(PROJECTOR, world.ports.clone(), keys, cors, shutdown.clone());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let service = tokio::spawn(run(host, Options {}, listener));
+
+    let (mut stream, _) = read(port, "/orders/o-1/stream?from=start", "\r\n\r\n").await;
+    let (_feed, _) = read(port, "/orders/stream", "retry").await;
+    let events: Vec<Event> = happy();
+    let batch = events.iter().map(|event| world.message(event)).collect();
+    world.broker.batches.lock().push_back(batch);
+    let mut told = String::new();
+    while !told.contains("order.OrderConfirmed.v1") {
+        let mut buffer = [0; 4_096];
+        let length = stream.read(&mut buffer).await.unwrap();
+        told.push_str(std::str::from_utf8(&buffer[..length]).unwrap());
+    }
+    let (_, order) = read(port, "/orders/o-1", "CONFIRMED").await;
+    assert!(order.starts_with("HTTP/1.1 200"), "{order}");
+    let (_, health) = read(port, "/healthz", "read-model-service").await;
+    assert!(health.contains("\"kafka\""), "{health}");
+    let (_, metrics) = read(port, "/metrics", "projector_event_lag_seconds").await;
+    assert!(metrics.contains("events_processed_total"), "{metrics}");
+
+    // the open streams end, and so does the service
+    shutdown.cancel();
+    service.await.unwrap().unwrap();
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.unwrap();
+}
