@@ -14,6 +14,9 @@ pub const AUDIT: &str = "audit";
 /// What operators decided about dead letters that belong to no order. No event tells of it, so a rebuild keeps it.
 pub const ORPHAN_DISCARDS: &str = "dead_letter_discards";
 
+/// A rebuild that has begun and not ended.
+pub const REBUILDING: &str = "read_model_rebuilding";
+
 /// What is rebuilt from events.
 pub const PROJECTED: [&str; 3] = [ORDERS, DEAD_LETTERS, AUDIT];
 

@@ -5,6 +5,7 @@ mod audit;
 mod dead_letters;
 mod orders;
 mod page;
+mod rebuild;
 mod stats;
 mod stream;
 #[cfg(test)]
@@ -42,6 +43,8 @@ pub struct App {
     pub publisher: Publisher,
     /// Who may operate.
     pub gate: AdminGate,
+    /// Held by the rebuild that is under way.
+    pub rebuilding: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl FromRef<App> for AdminGate {
@@ -69,6 +72,7 @@ pub fn routes(app: App) -> Router {
             post(dead_letters::discard),
         )
         .route("/admin/audit", get(audit::list))
+        .route("/admin/rebuild", post(rebuild::start))
         .route("/admin/retry/{orderId}", post(admin::retry))
         .route("/admin/compensate/{orderId}", post(admin::compensate))
         .with_state(app)

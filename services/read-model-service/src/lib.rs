@@ -17,7 +17,10 @@ pub mod stats;
 #[cfg(test)]
 mod testing;
 
-pub use rebuild::{ExportError, RebuildError, RebuildOptions, RebuildReport, export, rebuild};
+pub use rebuild::{
+    ExportError, RebuildError, RebuildOptions, RebuildReport, export, is_rebuild_unfinished,
+    rebuild,
+};
 pub use service::{Options, run};
 
 /// The port that the service listens on when nothing else is configured.

@@ -170,7 +170,6 @@ impl BatchHandler for Projector {
     }
 
     async fn tick(&self, now: Timestamp) -> Result<(), Outage> {
-        self.stats.show();
         self.stats.rest(now);
         Ok(())
     }

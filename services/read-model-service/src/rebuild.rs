@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use sagaline_contracts::Timestamp;
 use sagaline_runtime::{BrokerError, Consumer, Inbound, Outage, Ports};
-use sagaline_store::{Store, StoreError};
+use sagaline_store::{Index, Store, StoreError, Write};
+use serde::{Serialize, Serializer};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
-use crate::collections::{ORDERS, PROJECTED};
+use crate::collections::{ORDERS, PROJECTED, REBUILDING};
 use crate::decisions;
 use crate::live::Hub;
 use crate::projection::PROJECTOR;
@@ -40,14 +41,20 @@ impl Default for RebuildOptions {
 }
 
 /// What a rebuild did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct RebuildReport {
     /// Messages that were read.
     pub messages: u64,
     /// Orders that are known now.
     pub orders: u64,
-    /// How long it took.
+    /// How long it took, in milliseconds on the wire.
+    #[serde(rename = "tookMs", serialize_with = "as_ms")]
     pub took: Duration,
+}
+
+fn as_ms<S: Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(took.as_secs_f64() * 1_000.0)
 }
 
 /// Why a rebuild did not finish. It can be started again at any time.
@@ -74,6 +81,7 @@ pub async fn rebuild(
 ) -> Result<RebuildReport, RebuildError> {
     let began = Instant::now();
     let beginning = ports.clock.now();
+    mark(&*ports.store, beginning).await?;
     for collection in PROJECTED {
         ports.store.clear(collection).await?;
     }
@@ -91,11 +99,28 @@ pub async fn rebuild(
     consumer.close(CLOSE_LIMIT).await;
     let messages = replayed?;
     decisions::show_all(&*ports.store).await?;
+    ports.store.clear(REBUILDING).await?;
     Ok(RebuildReport {
         messages,
         orders: ports.store.count(ORDERS).await?,
         took: began.elapsed(),
     })
+}
+
+/// Whether a rebuild has begun and not ended: what is projected is not complete, and a rebuild has to be started again.
+pub async fn is_rebuild_unfinished(store: &dyn Store) -> Result<bool, StoreError> {
+    Ok(store.count(REBUILDING).await? > 0)
+}
+
+async fn mark(store: &dyn Store, beginning: Timestamp) -> Result<(), StoreError> {
+    let mark = Write {
+        id: "rebuild".to_owned(),
+        expected: 0,
+        body: format!("{{\"began\":\"{beginning}\"}}").into(),
+        index: Index::default(),
+    };
+    // It is there already when the rebuild before this one did not end.
+    store.save(REBUILDING, vec![mark]).await.map(drop)
 }
 
 async fn replay(

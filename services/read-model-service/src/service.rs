@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sagaline_runtime::{ConsumerLoop, LoopOptions, Ports};
+use sagaline_runtime::{ConsumerLoop, LoopOptions, Outage, Ports};
 use sagaline_service_host::ServiceHost;
 use sagaline_service_kit::AdminGate;
 use tokio::net::TcpListener;
@@ -14,6 +14,7 @@ use crate::http::{App, routes};
 use crate::live::Hub;
 use crate::projection::PROJECTOR;
 use crate::projector::{Mode, Projector, Publisher};
+use crate::rebuild::is_rebuild_unfinished;
 use crate::stats::Stats;
 
 /// How long to wait before the store is asked again after an outage.
@@ -41,6 +42,7 @@ pub async fn run(
         stats: Arc::clone(&stats),
         publisher: publisher.clone(),
         gate: AdminGate::new(host.keys.clone()),
+        rebuilding: Arc::default(),
     };
     let projector = Projector::new(
         ports.clone(),
@@ -61,11 +63,15 @@ pub async fn run(
         tokio::join!(
             hub.feed.run(Arc::clone(&ports.clock), shutdown.clone()),
             count(&stats, &ports, &shutdown),
-            show_decisions(&ports, &shutdown),
+            finish_what_was_begun(&app, &shutdown),
         );
         anyhow::Ok(())
     };
-    tokio::try_join!(consume, host.serve(listener, routes(app)), background)?;
+    tokio::try_join!(
+        consume,
+        host.serve(listener, routes(app.clone())),
+        background
+    )?;
     Ok(())
 }
 
@@ -92,18 +98,32 @@ async fn count(stats: &Stats, ports: &Ports, shutdown: &CancellationToken) {
     }
 }
 
-/// Shows decisions that were kept, but not shown before a crash.
-async fn show_decisions(ports: &Ports, shutdown: &CancellationToken) {
-    while let Err(outage) = decisions::show_all(&*ports.store).await {
-        tracing::warn!(
-            error = outage.chain(),
-            "decisions about dead letters could not be shown"
-        );
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(OUTAGE_PAUSE) => {}
+/// Rebuilds again when a crash has cut a rebuild off, and shows decisions that were kept, but not shown before a crash.
+async fn finish_what_was_begun(app: &App, shutdown: &CancellationToken) {
+    let finishing = async {
+        while let Err(outage) = finish(app).await {
+            tracing::warn!(
+                error = outage.chain(),
+                "what was begun before the start could not be finished"
+            );
+            tokio::time::sleep(OUTAGE_PAUSE).await;
         }
+    };
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = finishing => {}
     }
+}
+
+async fn finish(app: &App) -> Result<(), Outage> {
+    decisions::show_all(&*app.ports.store).await?;
+    if is_rebuild_unfinished(&*app.ports.store).await?
+        && let Some(running) = app.start_rebuild("the start, because the last rebuild was cut off")
+        && let Ok(rebuilt) = running.await
+    {
+        rebuilt.map_err(|error| Outage::new("store", error))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

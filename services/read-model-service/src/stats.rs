@@ -6,7 +6,7 @@ mod throughput;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use metrics::{Gauge, Histogram};
+use metrics::Gauge;
 use parking_lot::Mutex;
 use sagaline_commands::Outcome;
 use sagaline_contracts::Timestamp;
@@ -45,15 +45,7 @@ pub struct Stats {
     events: Mutex<Throughput>,
     latency: Mutex<Latency>,
     lag_us: AtomicU64,
-    gauges: Gauges,
-}
-
-struct Gauges {
     lag: Gauge,
-    in_flight: Gauge,
-    stalled: Gauge,
-    confirmed: Histogram,
-    cancelled: Histogram,
 }
 
 /// Everything that is counted, at one moment.
@@ -99,13 +91,7 @@ impl Default for Stats {
             events: Mutex::default(),
             latency: Mutex::default(),
             lag_us: AtomicU64::new(0),
-            gauges: Gauges {
-                lag: telemetry::projector_event_lag(PROJECTOR),
-                in_flight: telemetry::sagas_in_flight(),
-                stalled: telemetry::sagas_stalled(),
-                confirmed: telemetry::saga_duration(Outcome::Confirmed.as_str()),
-                cancelled: telemetry::saga_duration(Outcome::Cancelled.as_str()),
-            },
+            lag: telemetry::projector_event_lag(PROJECTOR),
         }
     }
 }
@@ -139,13 +125,9 @@ impl Stats {
         let Some(ended_at) = transition.ended_at.filter(|_| transition.attempt <= 1) else {
             return;
         };
-        let took = ended_at.since(transition.created_at);
-        self.latency.lock().add(took);
-        let histogram = match transition.after.outcome {
-            Outcome::Cancelled => &self.gauges.cancelled,
-            Outcome::Confirmed | Outcome::Pending => &self.gauges.confirmed,
-        };
-        histogram.record(took.as_secs_f64());
+        self.latency
+            .lock()
+            .add(ended_at.since(transition.created_at));
     }
 
     /// A batch was projected; its oldest event is of `oldest`.
@@ -157,7 +139,7 @@ impl Stats {
                 u64::try_from(lag.as_micros()).unwrap_or(u64::MAX),
                 Ordering::Relaxed,
             );
-            self.gauges.lag.set(lag.as_secs_f64());
+            self.lag.set(lag.as_secs_f64());
         }
     }
 
@@ -165,16 +147,7 @@ impl Stats {
     pub fn rest(&self, now: Timestamp) {
         if self.events.lock().rates(now).second <= 0.0 {
             self.lag_us.store(0, Ordering::Relaxed);
-            self.gauges.lag.set(0.0);
-        }
-    }
-
-    /// Sets the gauges that show how many orders are in flight.
-    pub fn show(&self) {
-        let total = self.counts.total();
-        if !total.counting {
-            self.gauges.in_flight.set(as_f64(total.in_flight));
-            self.gauges.stalled.set(as_f64(total.stalled));
+            self.lag.set(0.0);
         }
     }
 

@@ -81,6 +81,7 @@ impl World {
             stats: Arc::clone(&stats),
             publisher: publisher.clone(),
             gate: AdminGate::new(keys.clone()),
+            rebuilding: Arc::default(),
         };
         let projector = Projector::new(
             ports.clone(),

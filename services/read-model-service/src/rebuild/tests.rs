@@ -138,3 +138,36 @@ async fn a_rebuild_without_a_store_says_so() {
     assert!(error.to_string().contains("start it again"), "{error}");
     assert_eq!(world.store.memory.count(ORDERS).await.unwrap(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_rebuild_that_was_cut_off_is_known_to_be_unfinished() {
+    let world = World::new();
+    assert!(!is_rebuild_unfinished(&*world.store).await.unwrap());
+    let cut_off = rebuild(&world.ports, RebuildOptions::default());
+    let limit = Duration::from_secs(1);
+    assert!(tokio::time::timeout(limit, cut_off).await.is_err());
+    assert!(is_rebuild_unfinished(&*world.store).await.unwrap());
+    rebuild(&world.ports, RebuildOptions::default())
+        .await
+        .unwrap();
+    assert!(!is_rebuild_unfinished(&*world.store).await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_has_the_service_rebuild_itself_one_at_a_time() {
+    let world = World::new();
+    let messages = happy().iter().map(|event| world.message(event)).collect();
+    world.broker.batches.lock().push_back(messages);
+    let (first, second) = tokio::join!(
+        world.post("/admin/rebuild", ""),
+        world.post("/admin/rebuild", "")
+    );
+    assert_eq!(first.0, axum::http::StatusCode::OK);
+    assert_eq!(
+        (&first.1["messages"], &first.1["orders"]),
+        (&5.into(), &1.into())
+    );
+    assert!(first.1["tookMs"].is_number());
+    assert_eq!(second.0, axum::http::StatusCode::CONFLICT);
+    assert_eq!(world.get("/orders/o-1").await.1, document(&happy()));
+}

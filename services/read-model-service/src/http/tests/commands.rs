@@ -8,7 +8,8 @@ use serde_json::Value;
 use crate::testing::given::*;
 use crate::testing::{World, json};
 
-const ADMIN: [&str; 4] = [
+const ADMIN: [&str; 5] = [
+    "/admin/rebuild",
     "/admin/retry/o-1",
     "/admin/compensate/o-1",
     "/admin/dead-letters/letter-1/redrive",
