@@ -23,7 +23,7 @@ use crate::{ListQuery, StoreError, Stored};
 
 const MIB: u64 = 1024 * 1024;
 /// What is not yet in tables is replayed at the next start: less of it makes a quicker start.
-const JOURNAL_BYTES_MAX: u64 = 64 * MIB;
+const JOURNAL_BYTES_MAX: u64 = 128 * MIB;
 const CACHE_BYTES: u64 = 64 * MIB;
 const DOCUMENT_BUFFER_BYTES: u64 = 32 * MIB;
 const INDEX_BUFFER_BYTES: u64 = 8 * MIB;
