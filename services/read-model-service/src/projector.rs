@@ -11,6 +11,8 @@ mod merge;
 mod publisher;
 mod save;
 #[cfg(test)]
+mod store_tests;
+#[cfg(test)]
 mod tests;
 mod work;
 
