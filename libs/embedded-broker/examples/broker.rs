@@ -8,7 +8,10 @@ use std::path::PathBuf;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let port = arguments.next().ok_or("usage: broker PORT [DATA_DIR]")?.parse()?;
+    let port = arguments
+        .next()
+        .ok_or("usage: broker PORT [DATA_DIR]")?
+        .parse()?;
     let broker = EmbeddedBroker::start(BrokerConfig {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
         data_dir: arguments.next().map(PathBuf::from),

@@ -17,7 +17,9 @@ pub enum BrokerError {
         source: std::io::Error,
     },
     /// A file of the log cannot be read or written.
-    #[error("cannot {action} {path}: check that the data directory exists, is writable and has free space")]
+    #[error(
+        "cannot {action} {path}: check that the data directory exists, is writable and has free space"
+    )]
     Storage {
         /// What was tried.
         action: &'static str,
@@ -28,7 +30,9 @@ pub enum BrokerError {
         source: std::io::Error,
     },
     /// A sealed part of the log is damaged; nothing was changed on disk.
-    #[error("{path} is damaged at byte {position}: restore it from a backup, or move it away to start without its records")]
+    #[error(
+        "{path} is damaged at byte {position}: restore it from a backup, or move it away to start without its records"
+    )]
     Corrupt {
         /// The damaged file.
         path: PathBuf,

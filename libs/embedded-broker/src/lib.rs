@@ -18,18 +18,20 @@
 //!
 //! How it is built: [`net`](self) reads frames and answers them in order, one task per connection; `api` maps each
 //! request to the log or to the group coordinator; `log` holds one lock per partition and stores record batches
-//! verbatim; `group` is the classic group protocol as a state machine that takes time as an argument; `wal` is one
+//! verbatim; `group` is the classic group protocol as a state machine that takes time as an argument; `journal` is one
 //! append-only log shared by all partitions, so that a commit cycle costs one fsync whatever the number of partitions.
 
 mod api;
 mod broker;
 mod clock;
 mod config;
+mod embedded;
 mod error;
 mod group;
+mod journal;
 mod log;
 mod net;
 
-pub use broker::EmbeddedBroker;
 pub use config::BrokerConfig;
+pub use embedded::EmbeddedBroker;
 pub use error::BrokerError;

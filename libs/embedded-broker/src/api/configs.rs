@@ -6,7 +6,9 @@ use crate::broker::{Broker, NODE_ID};
 use crate::log::{MAX_MESSAGE_BYTES, REPORTED_ONLY, RETENTION_BYTES, RETENTION_MS, TopicError};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
-use kafka_protocol::messages::describe_configs_response::{DescribeConfigsResourceResult, DescribeConfigsResult};
+use kafka_protocol::messages::describe_configs_response::{
+    DescribeConfigsResourceResult, DescribeConfigsResult,
+};
 use kafka_protocol::messages::{
     AlterConfigsRequest, AlterConfigsResponse, DescribeConfigsRequest, DescribeConfigsResponse,
     IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, alter_configs_response,
@@ -76,11 +78,19 @@ fn describe_resource(
 fn topic_settings(broker: &Broker, name: &str) -> Option<Vec<Setting>> {
     let overrides = broker.topics.get(name)?.overrides();
     let defaults = broker.topics.defaults();
-    let age = defaults.retention.map_or(-1, |age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+    let age = defaults
+        .retention
+        .map_or(-1, |age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
     let mut settings = BTreeMap::from([
-        (RETENTION_BYTES, (defaults.retention_bytes.to_string(), SOURCE_STATIC)),
+        (
+            RETENTION_BYTES,
+            (limit(defaults.retention_bytes).to_string(), SOURCE_STATIC),
+        ),
         (RETENTION_MS, (age.to_string(), SOURCE_STATIC)),
-        (MAX_MESSAGE_BYTES, (defaults.message_max_bytes.to_string(), SOURCE_STATIC)),
+        (
+            MAX_MESSAGE_BYTES,
+            (defaults.message_max_bytes.to_string(), SOURCE_STATIC),
+        ),
     ]);
     for (name, value) in REPORTED_ONLY {
         settings.insert(name, (value.to_owned(), SOURCE_DEFAULT));
@@ -92,17 +102,34 @@ fn topic_settings(broker: &Broker, name: &str) -> Option<Vec<Setting>> {
     Some(settings.into_iter().map(flat).collect())
 }
 
+/// A limit as Kafka writes it: -1 for none.
+fn limit(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(-1)
+}
+
 fn broker_settings(broker: &Broker) -> Vec<Setting> {
     let config = &broker.config;
     let durable = config.data_dir.as_ref();
     let settings = [
-        ("auto.create.topics.enable", config.auto_create_topics.to_string()),
+        (
+            "auto.create.topics.enable",
+            config.auto_create_topics.to_string(),
+        ),
         ("broker.id", NODE_ID.to_string()),
-        ("connections.max.idle.ms", config.idle_timeout.as_millis().to_string()),
+        (
+            "connections.max.idle.ms",
+            config.idle_timeout.as_millis().to_string(),
+        ),
         ("default.replication.factor", "1".to_owned()),
         ("group.initial.rebalance.delay.ms", "0".to_owned()),
-        ("log.dirs", durable.map_or_else(String::new, |path| path.to_string_lossy().into_owned())),
-        ("log.retention.bytes", config.retention_bytes.to_string()),
+        (
+            "log.dirs",
+            durable.map_or_else(String::new, |path| path.to_string_lossy().into_owned()),
+        ),
+        (
+            "log.retention.bytes",
+            limit(broker.topics.defaults().retention_bytes).to_string(),
+        ),
         ("log.segment.bytes", config.segment_bytes.to_string()),
         ("max.connections", config.max_connections.to_string()),
         ("message.max.bytes", config.message_max_bytes.to_string()),
@@ -122,7 +149,10 @@ fn outcome(result: Result<(), TopicError>) -> (i16, Option<StrBytes>) {
 }
 
 fn only_topics() -> (i16, Option<StrBytes>) {
-    (ResponseError::InvalidRequest.code(), Some(text(ONLY_TOPICS)))
+    (
+        ResponseError::InvalidRequest.code(),
+        Some(text(ONLY_TOPICS)),
+    )
 }
 
 /// Replaces all settings of a topic.
@@ -132,9 +162,15 @@ pub(super) fn alter(broker: &Arc<Broker>, request: Request) -> Result<Reply, Wir
         let (code, message) = if resource.resource_type == TOPIC {
             let settings = resource.configs.iter();
             let settings = settings
-                .filter_map(|config| Some((config.name.to_string(), config.value.as_ref()?.to_string())))
+                .filter_map(|config| {
+                    Some((config.name.to_string(), config.value.as_ref()?.to_string()))
+                })
                 .collect();
-            outcome(broker.topics.configure(&resource.resource_name, settings, body.validate_only))
+            outcome(
+                broker
+                    .topics
+                    .configure(&resource.resource_name, settings, body.validate_only),
+            )
         } else {
             only_topics()
         };
@@ -149,18 +185,30 @@ pub(super) fn alter(broker: &Arc<Broker>, request: Request) -> Result<Reply, Wir
 }
 
 /// Changes some settings of a topic and leaves the others.
-pub(super) fn incremental_alter(broker: &Arc<Broker>, request: Request) -> Result<Reply, WireError> {
+pub(super) fn incremental_alter(
+    broker: &Arc<Broker>,
+    request: Request,
+) -> Result<Reply, WireError> {
     let body: IncrementalAlterConfigsRequest = request.body()?;
     let responses = body.resources.iter().map(|resource| {
-        let (code, message) = if resource.resource_type == TOPIC {
-            let name = &resource.resource_name;
-            let changes = resource.configs.iter();
-            let changes = changes.map(|config| (config.config_operation, &*config.name, config.value.as_deref()));
-            let changed = changed_settings(broker, name, changes);
-            outcome(changed.and_then(|settings| broker.topics.configure(name, settings, body.validate_only)))
-        } else {
-            only_topics()
-        };
+        let (code, message) =
+            if resource.resource_type == TOPIC {
+                let name = &resource.resource_name;
+                let changes = resource.configs.iter();
+                let changes = changes.map(|config| {
+                    (
+                        config.config_operation,
+                        &*config.name,
+                        config.value.as_deref(),
+                    )
+                });
+                let changed = changed_settings(broker, name, changes);
+                outcome(changed.and_then(|settings| {
+                    broker.topics.configure(name, settings, body.validate_only)
+                }))
+            } else {
+                only_topics()
+            };
         incremental_alter_configs_response::AlterConfigsResourceResponse::default()
             .with_error_code(code)
             .with_error_message(message)
@@ -176,7 +224,11 @@ fn changed_settings<'a>(
     topic: &str,
     changes: impl Iterator<Item = (i8, &'a str, Option<&'a str>)>,
 ) -> Result<BTreeMap<String, String>, TopicError> {
-    let mut settings = broker.topics.get(topic).ok_or(TopicError::Unknown)?.overrides();
+    let mut settings = broker
+        .topics
+        .get(topic)
+        .ok_or(TopicError::Unknown)?
+        .overrides();
     for (operation, name, value) in changes {
         match (operation, value) {
             (OPERATION_SET, Some(value)) => {

@@ -9,8 +9,8 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
 use kafka_protocol::messages::leave_group_response::MemberResponse;
 use kafka_protocol::messages::{
-    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse,
-    SyncGroupRequest, SyncGroupResponse,
+    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
+    LeaveGroupResponse, SyncGroupRequest, SyncGroupResponse,
 };
 use kafka_protocol::protocol::StrBytes;
 use std::sync::Arc;
@@ -48,7 +48,11 @@ fn keep(bytes: &Bytes) -> Bytes {
     Bytes::copy_from_slice(bytes)
 }
 
-pub(super) fn join(broker: &Arc<Broker>, peer: &Peer, request: Request) -> Result<Reply, WireError> {
+pub(super) fn join(
+    broker: &Arc<Broker>,
+    peer: &Peer,
+    request: Request,
+) -> Result<Reply, WireError> {
     let body: JoinGroupRequest = request.body()?;
     let rebalance_timeout = if body.rebalance_timeout_ms < 0 {
         body.session_timeout_ms
@@ -74,7 +78,9 @@ pub(super) fn join(broker: &Arc<Broker>, peer: &Peer, request: Request) -> Resul
             can_skip_assignment: request.version >= SKIPS_ASSIGNMENT,
         },
     );
-    answer(joined, request, |request, result| join_response(request.version, result))
+    answer(joined, request, |request, result| {
+        join_response(request.version, result)
+    })
 }
 
 fn join_response(version: i16, result: JoinResult) -> JoinGroupResponse {
@@ -84,12 +90,15 @@ fn join_response(version: i16, result: JoinResult) -> JoinGroupResponse {
     } else {
         Some(StrBytes::from_string(result.protocol.unwrap_or_default()))
     };
-    let members = result.members.into_iter().map(|(id, instance_id, metadata)| {
-        JoinGroupResponseMember::default()
-            .with_member_id(StrBytes::from_string(id))
-            .with_group_instance_id(optional(instance_id))
-            .with_metadata(metadata)
-    });
+    let members = result
+        .members
+        .into_iter()
+        .map(|(id, instance_id, metadata)| {
+            JoinGroupResponseMember::default()
+                .with_member_id(StrBytes::from_string(id))
+                .with_group_instance_id(optional(instance_id))
+                .with_metadata(metadata)
+        });
     JoinGroupResponse::default()
         .with_error_code(code(result.error))
         .with_generation_id(result.generation)
@@ -104,7 +113,9 @@ fn join_response(version: i16, result: JoinResult) -> JoinGroupResponse {
 pub(super) fn sync(broker: &Arc<Broker>, request: Request) -> Result<Reply, WireError> {
     let body: SyncGroupRequest = request.body()?;
     let assignments = body.assignments.iter();
-    let assignments = assignments.map(|one| (one.member_id.to_string(), keep(&one.assignment))).collect();
+    let assignments = assignments
+        .map(|one| (one.member_id.to_string(), keep(&one.assignment)))
+        .collect();
     let synced = broker.groups.with(&body.group_id, |group| {
         group.sync(
             &body.member_id,
@@ -155,7 +166,12 @@ pub(super) fn heartbeat(broker: &Broker, request: &Request) -> Result<Reply, Wir
     let body: HeartbeatRequest = request.body()?;
     let result = broker.groups.with(&body.group_id, |group| {
         let instance_id = body.group_instance_id.as_deref();
-        group.heartbeat(&body.member_id, instance_id, body.generation_id, clock::now())
+        group.heartbeat(
+            &body.member_id,
+            instance_id,
+            body.generation_id,
+            clock::now(),
+        )
     });
     let error = result.unwrap_or(Err(GroupError::UnknownMember)).err();
     request.reply(&HeartbeatResponse::default().with_error_code(code(error)))
@@ -164,7 +180,9 @@ pub(super) fn heartbeat(broker: &Broker, request: &Request) -> Result<Reply, Wir
 pub(super) fn leave(broker: &Broker, request: &Request) -> Result<Reply, WireError> {
     let body: LeaveGroupRequest = request.body()?;
     let leave = |member_id: &str, instance_id: Option<&str>| {
-        let left = broker.groups.with(&body.group_id, |group| group.leave(member_id, instance_id, clock::now()));
+        let left = broker.groups.with(&body.group_id, |group| {
+            group.leave(member_id, instance_id, clock::now())
+        });
         code(left.unwrap_or(Err(GroupError::UnknownMember)).err())
     };
     if request.version < BATCH_LEAVE {
@@ -173,7 +191,10 @@ pub(super) fn leave(broker: &Broker, request: &Request) -> Result<Reply, WireErr
     }
     let members = body.members.iter().map(|member| {
         MemberResponse::default()
-            .with_error_code(leave(&member.member_id, member.group_instance_id.as_deref()))
+            .with_error_code(leave(
+                &member.member_id,
+                member.group_instance_id.as_deref(),
+            ))
             .with_member_id(text(&member.member_id))
             .with_group_instance_id(member.group_instance_id.clone())
     });

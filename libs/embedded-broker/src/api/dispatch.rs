@@ -2,7 +2,8 @@
 
 use super::wire::{Peer, Reply, Request, WireError};
 use super::{
-    configs, consumer_groups, fetch, group_admin, group_offsets, list_offsets, metadata, produce, topics, versions,
+    configs, consumer_groups, fetch, group_admin, group_offsets, list_offsets, metadata, produce,
+    topics, versions,
 };
 use crate::broker::Broker;
 use bytes::Bytes;
@@ -11,7 +12,11 @@ use std::sync::Arc;
 
 /// Works on one request: its effects are done when this returns, its answer may come later. `None` when the client
 /// wants no answer.
-pub(crate) async fn handle(broker: &Arc<Broker>, peer: &Peer, frame: Bytes) -> Result<Option<Reply>, WireError> {
+pub(crate) async fn handle(
+    broker: &Arc<Broker>,
+    peer: &Peer,
+    frame: Bytes,
+) -> Result<Option<Reply>, WireError> {
     let (key, version, correlation_id) = Request::peek(&frame)?;
     let api = match versions::lookup(key, version) {
         Ok(api) => api,
@@ -25,7 +30,7 @@ pub(crate) async fn handle(broker: &Arc<Broker>, peer: &Peer, frame: Bytes) -> R
         ApiKey::Produce => return produce::produce(broker, request).await,
         ApiKey::Fetch => fetch::fetch(broker, request),
         ApiKey::InitProducerId => produce::init_producer_id(broker, &request),
-        ApiKey::ListOffsets => list_offsets::list_offsets(broker, &request),
+        ApiKey::ListOffsets => list_offsets::list_offsets(broker, request),
         ApiKey::OffsetForLeaderEpoch => list_offsets::offset_for_leader_epoch(broker, &request),
         ApiKey::Metadata => metadata::metadata(broker, request),
         ApiKey::DescribeCluster => metadata::describe_cluster(broker, &request),

@@ -4,7 +4,7 @@
 use super::wire::{Reply, Request, WireError, finish_frame};
 use crate::broker::Broker;
 use crate::clock;
-use crate::log::{FetchWaiter, Partition, Read, Registration};
+use crate::log::{DiskRead, FetchWaiter, Partition, Read, ReadFault, Registration};
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{FetchRequest, TopicName};
@@ -52,7 +52,9 @@ pub(super) fn fetch(broker: &Arc<Broker>, request: Request) -> Result<Reply, Wir
         let topic = broker.topics.get(&wanted.topic);
         let partitions = wanted.partitions.into_iter().map(|wanted| Wanted {
             index: wanted.partition,
-            partition: topic.as_ref().and_then(|topic| topic.partition(wanted.partition)),
+            partition: topic
+                .as_ref()
+                .and_then(|topic| topic.partition(wanted.partition)),
             offset: wanted.fetch_offset,
             max_bytes: size(wanted.partition_max_bytes),
         });
@@ -69,13 +71,54 @@ pub(super) fn fetch(broker: &Arc<Broker>, request: Request) -> Result<Reply, Wir
         broker: Arc::clone(broker),
         request,
     };
-    Ok(Reply::Later(Box::pin(async move { fetch.run().await.map(Some) })))
+    Ok(Reply::Later(Box::pin(async move {
+        fetch.run().await.map(Some)
+    })))
+}
+
+impl Found {
+    /// Does the reads that need the disk, on a thread that may block.
+    async fn read_disk(&mut self) {
+        let plans = self.reads.iter_mut().enumerate();
+        let plans: Vec<(usize, DiskRead)> = plans
+            .filter_map(|(at, read)| Some((at, read.from_disk.take()?)))
+            .collect();
+        if plans.is_empty() {
+            return;
+        }
+        let work = move || {
+            plans
+                .into_iter()
+                .map(|(at, plan)| (at, plan.run()))
+                .collect::<Vec<_>>()
+        };
+        let Ok(results) = tokio::task::spawn_blocking(work).await else {
+            self.failed = true;
+            return;
+        };
+        for (at, result) in results {
+            let read = &mut self.reads[at];
+            match result {
+                Ok(batches) => {
+                    read.bytes = batches.iter().map(Bytes::len).sum();
+                    read.batches = batches;
+                    self.bytes += read.bytes;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a batch cannot be read from the log");
+                    read.fault = Some(ReadFault::Storage);
+                    self.failed = true;
+                }
+            }
+        }
+    }
 }
 
 impl Fetch {
     async fn run(self) -> Result<Bytes, WireError> {
         loop {
-            let found = self.look();
+            let mut found = self.look();
+            found.read_disk().await;
             let enough = found.failed || found.bytes >= self.min_bytes.min(self.max_bytes);
             if enough || self.broker.shutdown.is_cancelled() || clock::now() >= self.deadline {
                 return self.encode(&found);
@@ -101,13 +144,20 @@ impl Fetch {
             bytes: 0,
             failed: false,
         };
+        let mut reserved = 0;
         for wanted in self.wanted() {
-            let left = self.max_bytes.saturating_sub(found.bytes);
-            let read = wanted.partition.as_ref().map_or_else(Read::default, |partition| {
-                partition.read(wanted.offset, wanted.max_bytes.min(left), found.bytes == 0)
-            });
-            found.failed |= wanted.partition.is_none() || read.out_of_range;
+            let taken = found.bytes + reserved;
+            let left = self.max_bytes.saturating_sub(taken);
+            let read = wanted
+                .partition
+                .as_ref()
+                .map_or_else(Read::default, |partition| {
+                    partition.read(wanted.offset, wanted.max_bytes.min(left), taken == 0)
+                });
+            found.failed |= wanted.partition.is_none() || read.fault.is_some();
             found.bytes += read.bytes;
+            // How much there is on disk is not known yet; leave room for all that was asked for.
+            reserved += read.from_disk.as_ref().map_or(0, DiskRead::at_most);
             found.reads.push(read);
         }
         found
@@ -117,7 +167,9 @@ impl Fetch {
     fn seen(&self, found: &Found) -> Vec<(Arc<Partition>, i64)> {
         self.wanted()
             .zip(&found.reads)
-            .filter_map(|(wanted, read)| Some((Arc::clone(wanted.partition.as_ref()?), read.high_watermark)))
+            .filter_map(|(wanted, read)| {
+                Some((Arc::clone(wanted.partition.as_ref()?), read.high_watermark))
+            })
             .collect()
     }
 
@@ -173,10 +225,11 @@ impl Writer {
     }
 
     fn partition(&mut self, wanted: &Wanted, read: &Read) {
-        let error = match (&wanted.partition, read.out_of_range) {
+        let error = match (&wanted.partition, read.fault) {
             (None, _) => ResponseError::UnknownTopicOrPartition.code(),
-            (Some(_), true) => ResponseError::OffsetOutOfRange.code(),
-            (Some(_), false) => 0,
+            (Some(_), Some(ReadFault::OutOfRange)) => ResponseError::OffsetOutOfRange.code(),
+            (Some(_), Some(ReadFault::Storage)) => ResponseError::KafkaStorageError.code(),
+            (Some(_), None) => 0,
         };
         let known = |offset: i64| if error == 0 { offset } else { -1 };
         self.out.put_i32(wanted.index);
@@ -201,7 +254,8 @@ impl Writer {
         if self.flexible() {
             self.count(name.len());
         } else {
-            self.out.put_i16(i16::try_from(name.len()).unwrap_or(i16::MAX));
+            self.out
+                .put_i16(i16::try_from(name.len()).unwrap_or(i16::MAX));
         }
         self.out.put_slice(name.as_bytes());
     }
@@ -235,8 +289,13 @@ mod tests {
 
     #[test]
     fn the_written_response_is_what_the_codec_reads_in_every_version() {
-        let partition = Some(Partition::new(3));
-        let wanted = Wanted { index: 3, partition, offset: 0, max_bytes: 100 };
+        let partition = Some(Partition::new(1, 3, None));
+        let wanted = Wanted {
+            index: 3,
+            partition,
+            offset: 0,
+            max_bytes: 100,
+        };
         let read = Read {
             log_start: 1,
             high_watermark: 9,
@@ -245,7 +304,10 @@ mod tests {
             ..Read::default()
         };
         for version in 4..=12 {
-            let mut writer = Writer { out: BytesMut::new(), version };
+            let mut writer = Writer {
+                out: BytesMut::new(),
+                version,
+            };
             writer.begin(77);
             writer.count(1);
             writer.name("topic");
@@ -254,14 +316,22 @@ mod tests {
             writer.no_tags();
             writer.no_tags();
             let mut frame = writer.out.freeze().split_off(4);
-            let header = ResponseHeader::decode(&mut frame, FetchResponse::header_version(version)).unwrap();
+            let header =
+                ResponseHeader::decode(&mut frame, FetchResponse::header_version(version)).unwrap();
             let response = FetchResponse::decode(&mut frame, version).unwrap();
-            assert_eq!((header.correlation_id, frame.len()), (77, 0), "version {version}");
+            assert_eq!(
+                (header.correlation_id, frame.len()),
+                (77, 0),
+                "version {version}"
+            );
             let topic = &response.responses[0];
             assert_eq!(topic.topic, TopicName(StrBytes::from_static_str("topic")));
             assert_eq!(topic.partitions[0].partition_index, 3);
             assert_eq!(topic.partitions[0].high_watermark, 9);
-            assert_eq!(topic.partitions[0].records.as_ref().map(Bytes::len), Some(200));
+            assert_eq!(
+                topic.partitions[0].records.as_ref().map(Bytes::len),
+                Some(200)
+            );
         }
     }
 }

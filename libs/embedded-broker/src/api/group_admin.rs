@@ -8,8 +8,8 @@ use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
 use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use kafka_protocol::messages::list_groups_response::ListedGroup;
 use kafka_protocol::messages::{
-    DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse, GroupId,
-    ListGroupsRequest, ListGroupsResponse,
+    DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse,
+    GroupId, ListGroupsRequest, ListGroupsResponse,
 };
 use std::sync::Arc;
 
@@ -74,7 +74,9 @@ pub(super) fn delete(broker: &Arc<Broker>, request: Request) -> Result<Reply, Wi
             Some(false) => ResponseError::NonEmptyGroup.code(),
             None => ResponseError::GroupIdNotFound.code(),
         };
-        DeletableGroupResult::default().with_group_id(id).with_error_code(error)
+        DeletableGroupResult::default()
+            .with_group_id(id)
+            .with_error_code(error)
     });
     let response = DeleteGroupsResponse::default().with_results(results.collect());
     broker.reply_when_durable(&request, &response)

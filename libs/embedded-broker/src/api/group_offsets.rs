@@ -5,17 +5,22 @@ use super::wire::{Reply, Request, WireError, text};
 use crate::broker::Broker;
 use crate::clock;
 use crate::group::{CommittedOffset, Group};
+use crate::journal::Record;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
-use kafka_protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
-use kafka_protocol::messages::offset_delete_response::{OffsetDeleteResponsePartition, OffsetDeleteResponseTopic};
+use kafka_protocol::messages::offset_commit_response::{
+    OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
+use kafka_protocol::messages::offset_delete_response::{
+    OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
+};
 use kafka_protocol::messages::offset_fetch_response::{
-    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
-    OffsetFetchResponseTopics,
+    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
+    OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
 use kafka_protocol::messages::{
-    OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse, OffsetFetchRequest,
-    OffsetFetchResponse, TopicName,
+    OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse,
+    OffsetFetchRequest, OffsetFetchResponse, TopicName,
 };
 use std::sync::Arc;
 
@@ -36,7 +41,7 @@ pub(super) fn commit(broker: &Arc<Broker>, request: Request) -> Result<Reply, Wi
             clock::now(),
         );
         commit_topics(&body, |topic, partition| match allowed {
-            Ok(()) => commit_one(broker, group, topic, partition),
+            Ok(()) => commit_one(broker, (&body.group_id, group), topic, partition),
             Err(error) => group_error_code(error),
         })
     });
@@ -62,9 +67,17 @@ fn commit_topics(
     topics.collect()
 }
 
-fn commit_one(broker: &Broker, group: &mut Group, topic: &str, wanted: &OffsetCommitRequestPartition) -> i16 {
+fn commit_one(
+    broker: &Broker,
+    (group_id, group): (&str, &mut Group),
+    topic: &str,
+    wanted: &OffsetCommitRequestPartition,
+) -> i16 {
     let index = wanted.partition_index;
-    let exists = broker.topics.get(topic).is_some_and(|topic| topic.partition(index).is_some());
+    let exists = broker
+        .topics
+        .get(topic)
+        .is_some_and(|topic| topic.partition(index).is_some());
     if !exists {
         return ResponseError::UnknownTopicOrPartition.code();
     }
@@ -77,6 +90,14 @@ fn commit_one(broker: &Broker, group: &mut Group, topic: &str, wanted: &OffsetCo
         leader_epoch: wanted.committed_leader_epoch,
         metadata: metadata.to_owned(),
     };
+    broker.groups.record(&Record::Offset {
+        group: group_id,
+        topic,
+        partition: index,
+        offset: committed.offset,
+        leader_epoch: committed.leader_epoch,
+        metadata,
+    });
     group.offsets.commit(topic, index, committed);
     0
 }
@@ -99,15 +120,22 @@ fn committed(broker: &Broker, group_id: &str, wanted: &Wanted) -> Fetched {
             .offsets
             .iter()
             .map(|(topic, partitions)| {
-                let offset = |(&index, offset): (&i32, &CommittedOffset)| (index, Some(offset.clone()));
-                (TopicName(text(topic)), partitions.iter().map(offset).collect())
+                let offset =
+                    |(&index, offset): (&i32, &CommittedOffset)| (index, Some(offset.clone()));
+                (
+                    TopicName(text(topic)),
+                    partitions.iter().map(offset).collect(),
+                )
             })
             .collect(),
     });
     let nothing = || {
         let topics = wanted.iter().flatten();
         let none = |(topic, partitions): &(TopicName, Vec<i32>)| {
-            (topic.clone(), partitions.iter().map(|&index| (index, None)).collect())
+            (
+                topic.clone(),
+                partitions.iter().map(|&index| (index, None)).collect(),
+            )
         };
         topics.map(none).collect()
     };
@@ -127,33 +155,50 @@ pub(super) fn fetch(broker: &Broker, request: &Request) -> Result<Reply, WireErr
         let groups = body.groups.into_iter().map(|group| {
             let wanted = group.topics.map(|topics| {
                 let topics = topics.into_iter();
-                topics.map(|topic| (topic.name, topic.partition_indexes)).collect()
+                topics
+                    .map(|topic| (topic.name, topic.partition_indexes))
+                    .collect()
             });
-            group_response(group.group_id.clone(), committed(broker, &group.group_id, &wanted))
+            group_response(
+                group.group_id.clone(),
+                committed(broker, &group.group_id, &wanted),
+            )
         });
         return request.reply(&OffsetFetchResponse::default().with_groups(groups.collect()));
     }
     let wanted = body.topics.map(|topics| {
         let topics = topics.into_iter();
-        topics.map(|topic| (topic.name, topic.partition_indexes)).collect()
+        topics
+            .map(|topic| (topic.name, topic.partition_indexes))
+            .collect()
     });
-    let topics = committed(broker, &body.group_id, &wanted).into_iter().map(|(name, partitions)| {
-        let partitions = partitions.into_iter().map(|(index, offset)| {
-            let (offset, epoch, metadata) = response_fields(offset);
-            OffsetFetchResponsePartition::default()
-                .with_partition_index(index)
-                .with_committed_offset(offset)
-                .with_committed_leader_epoch(if request.version >= WITH_LEADER_EPOCH { epoch } else { -1 })
-                .with_metadata(Some(text(&metadata)))
-        });
-        OffsetFetchResponseTopic::default()
-            .with_name(name)
-            .with_partitions(partitions.collect())
-    });
+    let topics =
+        committed(broker, &body.group_id, &wanted)
+            .into_iter()
+            .map(|(name, partitions)| {
+                let partitions = partitions.into_iter().map(|(index, offset)| {
+                    let (offset, epoch, metadata) = response_fields(offset);
+                    OffsetFetchResponsePartition::default()
+                        .with_partition_index(index)
+                        .with_committed_offset(offset)
+                        .with_committed_leader_epoch(if request.version >= WITH_LEADER_EPOCH {
+                            epoch
+                        } else {
+                            -1
+                        })
+                        .with_metadata(Some(text(&metadata)))
+                });
+                OffsetFetchResponseTopic::default()
+                    .with_name(name)
+                    .with_partitions(partitions.collect())
+            });
     request.reply(&OffsetFetchResponse::default().with_topics(topics.collect()))
 }
 
-fn group_response(group_id: kafka_protocol::messages::GroupId, fetched: Fetched) -> OffsetFetchResponseGroup {
+fn group_response(
+    group_id: kafka_protocol::messages::GroupId,
+    fetched: Fetched,
+) -> OffsetFetchResponseGroup {
     let topics = fetched.into_iter().map(|(name, partitions)| {
         let partitions = partitions.into_iter().map(|(index, offset)| {
             let (offset, epoch, metadata) = response_fields(offset);
@@ -181,7 +226,13 @@ pub(super) fn delete(broker: &Arc<Broker>, request: Request) -> Result<Reply, Wi
                 let error = if in_use {
                     ResponseError::GroupSubscribedToTopic.code()
                 } else {
-                    group.offsets.remove(&topic.name, partition.partition_index);
+                    let partition = partition.partition_index;
+                    group.offsets.remove(&topic.name, partition);
+                    broker.groups.record(&Record::OffsetDeleted {
+                        group: &body.group_id,
+                        topic: &topic.name,
+                        partition,
+                    });
                     0
                 };
                 OffsetDeleteResponsePartition::default()
@@ -196,7 +247,9 @@ pub(super) fn delete(broker: &Arc<Broker>, request: Request) -> Result<Reply, Wi
     });
     let response = match topics {
         Some(topics) => OffsetDeleteResponse::default().with_topics(topics),
-        None => OffsetDeleteResponse::default().with_error_code(ResponseError::GroupIdNotFound.code()),
+        None => {
+            OffsetDeleteResponse::default().with_error_code(ResponseError::GroupIdNotFound.code())
+        }
     };
     broker.reply_when_durable(&request, &response)
 }

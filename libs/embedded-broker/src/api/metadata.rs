@@ -14,8 +14,9 @@ use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use kafka_protocol::messages::{
-    BrokerId, DescribeClusterRequest, DescribeClusterResponse, DescribeLogDirsRequest, DescribeLogDirsResponse,
-    FindCoordinatorRequest, FindCoordinatorResponse, MetadataRequest, MetadataResponse, TopicName,
+    BrokerId, DescribeClusterRequest, DescribeClusterResponse, DescribeLogDirsRequest,
+    DescribeLogDirsResponse, FindCoordinatorRequest, FindCoordinatorResponse, MetadataRequest,
+    MetadataResponse, TopicName,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,18 +27,29 @@ const NO_TRANSACTIONS: &str = "this broker has no transactions, only consumer gr
 pub(super) fn metadata(broker: &Arc<Broker>, request: Request) -> Result<Reply, WireError> {
     let body: MetadataRequest = request.body()?;
     // Version 0 asks for all topics with an empty list.
-    let wanted = body.topics.filter(|topics| request.version > 0 || !topics.is_empty());
+    let wanted = body
+        .topics
+        .filter(|topics| request.version > 0 || !topics.is_empty());
     // The field came with version 4; before that, asking was creating.
-    let may_create = broker.config.auto_create_topics && (request.version < 4 || body.allow_auto_topic_creation);
+    let may_create =
+        broker.config.auto_create_topics && (request.version < 4 || body.allow_auto_topic_creation);
     let mut created = false;
     let topics = match wanted {
-        None => broker.topics.all().iter().map(|topic| describe_topic(topic)).collect(),
+        None => broker
+            .topics
+            .all()
+            .iter()
+            .map(|topic| describe_topic(topic))
+            .collect(),
         Some(wanted) => wanted
             .into_iter()
             .map(|wanted| {
                 let (topic, is_new) = find_or_create(broker, &wanted, may_create);
                 created |= is_new;
-                topic.map_or_else(|error| missing_topic(wanted, error), |topic| describe_topic(&topic))
+                topic.map_or_else(
+                    |error| missing_topic(wanted, error),
+                    |topic| describe_topic(&topic),
+                )
             })
             .collect(),
     };
@@ -59,9 +71,17 @@ pub(super) fn metadata(broker: &Arc<Broker>, request: Request) -> Result<Reply, 
 type Found = Result<Arc<Topic>, ResponseError>;
 
 /// The topic, and whether it is new.
-fn find_or_create(broker: &Broker, wanted: &MetadataRequestTopic, may_create: bool) -> (Found, bool) {
+fn find_or_create(
+    broker: &Broker,
+    wanted: &MetadataRequestTopic,
+    may_create: bool,
+) -> (Found, bool) {
     let Some(name) = &wanted.name else {
-        let by_id = broker.topics.all().into_iter().find(|topic| topic.id == wanted.topic_id);
+        let by_id = broker
+            .topics
+            .all()
+            .into_iter()
+            .find(|topic| topic.id == wanted.topic_id);
         return (by_id.ok_or(ResponseError::UnknownTopicId), false);
     };
     if let Some(topic) = broker.topics.get(name) {
@@ -70,10 +90,16 @@ fn find_or_create(broker: &Broker, wanted: &MetadataRequestTopic, may_create: bo
     if !may_create {
         return (Err(ResponseError::UnknownTopicOrPartition), false);
     }
-    match broker.topics.create(name, broker.config.default_partitions, BTreeMap::new()) {
+    match broker
+        .topics
+        .create(name, broker.config.default_partitions, BTreeMap::new())
+    {
         Ok(topic) => (Ok(topic), true),
         Err(TopicError::Exists) => {
-            let topic = broker.topics.get(name).ok_or(ResponseError::UnknownTopicOrPartition);
+            let topic = broker
+                .topics
+                .get(name)
+                .ok_or(ResponseError::UnknownTopicOrPartition);
             (topic, false)
         }
         Err(TopicError::Name) => (Err(ResponseError::InvalidTopicException), false),

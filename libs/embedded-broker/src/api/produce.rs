@@ -26,6 +26,15 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    fn storage() -> Self {
+        Self::new(
+            ResponseError::KafkaStorageError,
+            "the log can no longer be written",
+        )
+    }
+}
+
 impl From<BatchError> for Refusal {
     fn from(error: BatchError) -> Self {
         let code = match error {
@@ -49,15 +58,25 @@ impl From<AppendError> for Refusal {
     }
 }
 
-pub(super) async fn produce(broker: &Arc<Broker>, request: Request) -> Result<Option<Reply>, WireError> {
+pub(super) async fn produce(
+    broker: &Arc<Broker>,
+    request: Request,
+) -> Result<Option<Reply>, WireError> {
     let body: ProduceRequest = request.body()?;
     let acks = body.acks;
+    // Hold the client back while the disk is behind; a disk that has failed is answered below.
+    let writable = match &broker.journal {
+        Some(journal) => journal.admit().await.is_ok(),
+        None => true,
+    };
     let mut responses = Vec::with_capacity(body.topic_data.len());
     for data in body.topic_data {
         let topic = broker.topics.get(&data.name);
         let mut partitions = Vec::with_capacity(data.partition_data.len());
         for part in data.partition_data {
-            let appended = if matches!(acks, -1..=1) {
+            let appended = if !writable {
+                Err(Refusal::storage())
+            } else if matches!(acks, -1..=1) {
                 append(topic.as_deref(), part.index, part.records)
             } else {
                 let message = "acks is 0, 1 or -1 (all)";
@@ -75,7 +94,29 @@ pub(super) async fn produce(broker: &Arc<Broker>, request: Request) -> Result<Op
         return Ok(None);
     }
     let response = ProduceResponse::default().with_responses(responses);
-    broker.reply_when_durable(&request, &response).map(Some)
+    acknowledge(broker, request, response).map(Some)
+}
+
+/// Acknowledges once the batches are durable, or says that they are not.
+fn acknowledge(
+    broker: &Broker,
+    request: Request,
+    mut response: ProduceResponse,
+) -> Result<Reply, WireError> {
+    let Some(journal) = &broker.journal else {
+        return request.reply(&response);
+    };
+    let journal = Arc::clone(journal);
+    let end = journal.end();
+    Ok(Reply::Later(Box::pin(async move {
+        if journal.durable(end).await.is_err() {
+            let partitions = response.responses.iter_mut();
+            for partition in partitions.flat_map(|topic| &mut topic.partition_responses) {
+                *partition = partition_response(partition.index, Err(Refusal::storage()));
+            }
+        }
+        request.answer(&response).map(Some)
+    })))
 }
 
 /// The offset of the first record and the start of the log.
@@ -84,7 +125,12 @@ fn append(
     index: i32,
     records: Option<Bytes>,
 ) -> Result<(i64, i64), Refusal> {
-    let unknown = || Refusal::new(ResponseError::UnknownTopicOrPartition, "there is no such partition");
+    let unknown = || {
+        Refusal::new(
+            ResponseError::UnknownTopicOrPartition,
+            "there is no such partition",
+        )
+    };
     let topic = topic.ok_or_else(unknown)?;
     let partition = topic.partition(index).ok_or_else(unknown)?;
     let settings = topic.settings();
@@ -94,7 +140,10 @@ fn append(
     Ok((appended.base_offset, appended.log_start))
 }
 
-fn partition_response(index: i32, appended: Result<(i64, i64), Refusal>) -> PartitionProduceResponse {
+fn partition_response(
+    index: i32,
+    appended: Result<(i64, i64), Refusal>,
+) -> PartitionProduceResponse {
     let response = PartitionProduceResponse::default()
         .with_index(index)
         .with_log_append_time_ms(-1);
@@ -121,7 +170,8 @@ pub(super) fn init_producer_id(broker: &Broker, request: &Request) -> Result<Rep
     let response = if body.transactional_id.is_some() {
         // The one answer after which both librdkafka and the Java client give up cleanly.
         refused(ResponseError::TransactionalIdAuthorizationFailed)
-    } else if body.producer_id.0 >= 0 && body.producer_epoch >= 0 && body.producer_epoch < i16::MAX {
+    } else if body.producer_id.0 >= 0 && body.producer_epoch >= 0 && body.producer_epoch < i16::MAX
+    {
         // A producer that recovers from an error keeps its id and starts its next epoch.
         InitProducerIdResponse::default()
             .with_producer_id(body.producer_id)

@@ -101,7 +101,12 @@ const OFFSET_COMMIT: &[Field] = &[
     until(4, I64),
     always(Structs(&[
         always(Text),
-        always(Structs(&[always(I32), always(I64), since(6, I32), always(Text)])),
+        always(Structs(&[
+            always(I32),
+            always(I64),
+            since(6, I32),
+            always(Text),
+        ])),
     ])),
 ];
 const OFFSET_FETCH: &[Field] = &[
@@ -204,9 +209,9 @@ const DESCRIBE_LOG_DIRS: &[Field] = &[always(Structs(TOPIC_INDEXES))];
 const DELETE_GROUPS: &[Field] = &[always(List(&Text))];
 const DESCRIBE_CLUSTER: &[Field] = &[always(I8), since(1, I8)];
 const OFFSET_DELETE: &[Field] = &[
-            always(Text),
-            always(Structs(&[always(Text), always(Structs(&[always(I32)]))])),
-        ];
+    always(Text),
+    always(Structs(&[always(Text), always(Structs(&[always(I32)]))])),
+];
 
 /// The fields of a request's body; `None` for a request that is not served.
 fn fields(api: ApiKey) -> Option<&'static [Field]> {
@@ -381,15 +386,28 @@ mod tests {
         let mut body = BytesMut::new();
         body.put_i32(i32::MAX);
         assert_eq!(check_body(ApiKey::Metadata, 1, &body), None);
-        assert_eq!(check_body(ApiKey::Metadata, 9, &[0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0, 0]), None);
+        assert_eq!(
+            check_body(
+                ApiKey::Metadata,
+                9,
+                &[0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0, 0]
+            ),
+            None
+        );
     }
 
     #[test]
     fn what_the_codec_writes_has_the_shape() {
         for version in 0..=12 {
             let mut body = BytesMut::new();
-            MetadataRequest::default().encode(&mut body, version).unwrap();
-            assert_eq!(check_body(ApiKey::Metadata, version, &body), Some(()), "version {version}");
+            MetadataRequest::default()
+                .encode(&mut body, version)
+                .unwrap();
+            assert_eq!(
+                check_body(ApiKey::Metadata, version, &body),
+                Some(()),
+                "version {version}"
+            );
         }
         let mut body = BytesMut::new();
         ProduceRequest::default().encode(&mut body, 9).unwrap();
@@ -404,7 +422,11 @@ mod tests {
                 for length in [0, 1, 5, 64] {
                     let body = vec![0; length];
                     if check_body(api, version, &body).is_some() {
-                        drop(RequestKind::decode(api, &mut bytes::Bytes::from(body), version));
+                        drop(RequestKind::decode(
+                            api,
+                            &mut bytes::Bytes::from(body),
+                            version,
+                        ));
                     }
                 }
             }

@@ -7,11 +7,14 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
-use kafka_protocol::messages::delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult};
+use kafka_protocol::messages::delete_records_response::{
+    DeleteRecordsPartitionResult, DeleteRecordsTopicResult,
+};
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
 use kafka_protocol::messages::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
-    DeleteRecordsRequest, DeleteRecordsResponse, DeleteTopicsRequest, DeleteTopicsResponse, TopicName,
+    DeleteRecordsRequest, DeleteRecordsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
+    TopicName,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -71,7 +74,9 @@ fn create_one(broker: &Broker, wanted: &CreatableTopic, validate_only: bool) -> 
         .filter_map(|config| Some((config.name.to_string(), config.value.as_ref()?.to_string())))
         .collect();
     let created = if validate_only {
-        let checked = broker.topics.check_new(&wanted.name, partitions, &overrides);
+        let checked = broker
+            .topics
+            .check_new(&wanted.name, partitions, &overrides);
         checked.map(|()| Uuid::nil())
     } else {
         let topic = broker.topics.create(&wanted.name, partitions, overrides);
@@ -84,8 +89,14 @@ fn create_one(broker: &Broker, wanted: &CreatableTopic, validate_only: bool) -> 
 
 pub(super) fn delete(broker: &Arc<Broker>, request: Request) -> Result<Reply, WireError> {
     let body: DeleteTopicsRequest = request.body()?;
-    let by_name = body.topic_names.into_iter().map(|name| (Some(name), Uuid::nil()));
-    let by_state = body.topics.into_iter().map(|state| (state.name, state.topic_id));
+    let by_name = body
+        .topic_names
+        .into_iter()
+        .map(|name| (Some(name), Uuid::nil()));
+    let by_state = body
+        .topics
+        .into_iter()
+        .map(|state| (state.name, state.topic_id));
     let results = by_name.chain(by_state).map(|(name, id)| {
         let known = name.or_else(|| {
             let all = broker.topics.all();
@@ -112,11 +123,16 @@ pub(super) fn delete(broker: &Arc<Broker>, request: Request) -> Result<Reply, Wi
     broker.reply_when_durable(&request, &response)
 }
 
-pub(super) fn create_partitions(broker: &Arc<Broker>, request: Request) -> Result<Reply, WireError> {
+pub(super) fn create_partitions(
+    broker: &Arc<Broker>,
+    request: Request,
+) -> Result<Reply, WireError> {
     let body: CreatePartitionsRequest = request.body()?;
     let validate_only = body.validate_only;
     let results = body.topics.into_iter().map(|wanted| {
-        let grown = broker.topics.grow(&wanted.name, wanted.count, validate_only);
+        let grown = broker
+            .topics
+            .grow(&wanted.name, wanted.count, validate_only);
         let result = CreatePartitionsTopicResult::default().with_name(wanted.name);
         match grown {
             Ok(()) => result,
@@ -137,7 +153,9 @@ pub(super) fn delete_records(broker: &Arc<Broker>, request: Request) -> Result<R
             let result = DeleteRecordsPartitionResult::default()
                 .with_partition_index(wanted.partition_index)
                 .with_low_watermark(-1);
-            let partition = topic.as_ref().and_then(|topic| topic.partition(wanted.partition_index));
+            let partition = topic
+                .as_ref()
+                .and_then(|topic| topic.partition(wanted.partition_index));
             match partition.map(|partition| partition.delete_before(wanted.offset)) {
                 None => result.with_error_code(ResponseError::UnknownTopicOrPartition.code()),
                 Some(None) => result.with_error_code(ResponseError::OffsetOutOfRange.code()),

@@ -1,6 +1,6 @@
 //! Which requests are served, in which versions.
 
-use super::wire::{Request, Reply, WireError};
+use super::wire::{Reply, Request, WireError};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::api_versions_response::ApiVersion;
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
@@ -44,7 +44,9 @@ pub(super) fn lookup(key: i16, version: i16) -> Result<ApiKey, WireError> {
     let unsupported = WireError::Unsupported { api: key, version };
     SUPPORTED
         .iter()
-        .find(|(api, lowest, highest)| *api as i16 == key && (*lowest..=*highest).contains(&version))
+        .find(|(api, lowest, highest)| {
+            *api as i16 == key && (*lowest..=*highest).contains(&version)
+        })
         .map(|(api, _, _)| *api)
         .ok_or(unsupported)
 }

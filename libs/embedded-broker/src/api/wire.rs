@@ -1,6 +1,7 @@
 //! Requests from frames, frames from responses.
 
 use super::shape;
+use crate::journal::JournalFailed;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{ApiKey, RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
@@ -40,10 +41,16 @@ pub(crate) enum WireError {
     Malformed { api: ApiKey, version: i16 },
     #[error("a request header is malformed")]
     Header,
-    #[error("the group was dropped while a request waited for it")]
+    #[error("what a request did could not be made durable")]
+    Storage(#[source] JournalFailed),
+    #[error("what a request waited for was dropped")]
     Abandoned,
     #[error("the answer to {api:?} in version {version} cannot be encoded: {reason}")]
-    Encode { api: ApiKey, version: i16, reason: String },
+    Encode {
+        api: ApiKey,
+        version: i16,
+        reason: String,
+    },
 }
 
 /// A request whose header is read and whose body is not yet.
@@ -69,7 +76,8 @@ impl Request {
     pub(crate) fn open(mut frame: Bytes, api: ApiKey, version: i16) -> Result<Self, WireError> {
         let header_version = api.request_header_version(version);
         shape::check_header(&frame, header_version).ok_or(WireError::Header)?;
-        let header = RequestHeader::decode(&mut frame, header_version).map_err(|_| WireError::Header)?;
+        let header =
+            RequestHeader::decode(&mut frame, header_version).map_err(|_| WireError::Header)?;
         Ok(Self {
             api,
             version,
@@ -102,7 +110,10 @@ impl Request {
     }
 
     /// A frame with this response.
-    pub(crate) fn answer<R: Encodable + HeaderVersion>(&self, response: &R) -> Result<Bytes, WireError> {
+    pub(crate) fn answer<R: Encodable + HeaderVersion>(
+        &self,
+        response: &R,
+    ) -> Result<Bytes, WireError> {
         let encode_error = |reason: String| WireError::Encode {
             api: self.api,
             version: self.version,
@@ -120,7 +131,10 @@ impl Request {
     }
 
     /// The same, as a reply.
-    pub(crate) fn reply<R: Encodable + HeaderVersion>(&self, response: &R) -> Result<Reply, WireError> {
+    pub(crate) fn reply<R: Encodable + HeaderVersion>(
+        &self,
+        response: &R,
+    ) -> Result<Reply, WireError> {
         self.answer(response).map(Reply::Ready)
     }
 }

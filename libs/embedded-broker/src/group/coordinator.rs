@@ -1,9 +1,11 @@
 //! All groups of the broker, and the passing of time for them.
 
 use super::member::{JoinRequest, JoinResult};
+use super::offsets::CommittedOffset;
 use super::state::{Group, GroupError, Outcome};
 use crate::clock;
 use crate::config::BrokerConfig;
+use crate::journal::{Journal, Record};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,11 +33,12 @@ pub(crate) struct GroupCoordinator {
     max_members: usize,
     run: i64,
     given_ids: AtomicU64,
+    journal: Option<Arc<Journal>>,
 }
 
 impl GroupCoordinator {
     /// `run` tells the member ids of this run from those of an earlier one.
-    pub(crate) fn new(config: &BrokerConfig, run: i64) -> Self {
+    pub(crate) fn new(config: &BrokerConfig, run: i64, journal: Option<Arc<Journal>>) -> Self {
         Self {
             groups: Mutex::default(),
             deadlines_changed: Notify::new(),
@@ -43,6 +46,28 @@ impl GroupCoordinator {
             max_members: config.max_group_members,
             run,
             given_ids: AtomicU64::new(0),
+            journal,
+        }
+    }
+
+    /// Takes over the offsets that were committed in an earlier run.
+    pub(crate) fn restore(
+        &self,
+        recovered: HashMap<String, HashMap<(String, i32), CommittedOffset>>,
+    ) {
+        let mut groups = self.groups.lock();
+        for (id, offsets) in recovered {
+            let group = groups.entry(id).or_default();
+            for ((topic, partition), committed) in offsets {
+                group.lock().offsets.commit(&topic, partition, committed);
+            }
+        }
+    }
+
+    /// Records a change of a group, under the lock that made it.
+    pub(crate) fn record(&self, record: &Record<'_>) {
+        if let Some(journal) = &self.journal {
+            journal.record(record);
         }
     }
 
@@ -55,7 +80,12 @@ impl GroupCoordinator {
             return refuse(GroupError::InvalidSessionTimeout);
         }
         let joined = self.with_new(group_id, |group| {
-            group.join(request, || self.new_member_id(request), self.max_members, clock::now())
+            group.join(
+                request,
+                || self.new_member_id(request),
+                self.max_members,
+                clock::now(),
+            )
         });
         self.deadlines_changed.notify_one();
         joined.unwrap_or_else(|| refuse(GroupError::GroupFull))
@@ -76,7 +106,11 @@ impl GroupCoordinator {
     }
 
     /// Does something with a group, which is made if it does not exist; `None` when there are too many.
-    pub(crate) fn with_new<T>(&self, group_id: &str, act: impl FnOnce(&mut Group) -> T) -> Option<T> {
+    pub(crate) fn with_new<T>(
+        &self,
+        group_id: &str,
+        act: impl FnOnce(&mut Group) -> T,
+    ) -> Option<T> {
         loop {
             let group = {
                 let mut groups = self.groups.lock();
@@ -96,7 +130,10 @@ impl GroupCoordinator {
     /// All groups, by id.
     pub(crate) fn all(&self) -> Vec<(String, Shared)> {
         let groups = self.groups.lock();
-        let mut all: Vec<_> = groups.iter().map(|(id, group)| (id.clone(), Arc::clone(group))).collect();
+        let mut all: Vec<_> = groups
+            .iter()
+            .map(|(id, group)| (id.clone(), Arc::clone(group)))
+            .collect();
         all.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         all
     }
@@ -110,6 +147,7 @@ impl GroupCoordinator {
             return Some(false);
         }
         group.deleted = true;
+        self.record(&Record::GroupDeleted { group: group_id });
         groups.remove(group_id);
         Some(true)
     }
@@ -125,10 +163,16 @@ impl GroupCoordinator {
     pub(crate) async fn expire_sessions(&self, shutdown: &CancellationToken) {
         loop {
             let now = clock::now();
-            let next = self.all().into_iter().filter_map(|(_, group)| group.lock().expire(now)).min();
+            let next = self
+                .all()
+                .into_iter()
+                .filter_map(|(_, group)| group.lock().expire(now))
+                .min();
             let pause = async {
                 match next {
-                    Some(next) => tokio::time::sleep_until(next.max(now + EXPIRY_GRANULARITY)).await,
+                    Some(next) => {
+                        tokio::time::sleep_until(next.max(now + EXPIRY_GRANULARITY)).await
+                    }
                     None => std::future::pending().await,
                 }
             };

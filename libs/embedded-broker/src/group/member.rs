@@ -118,17 +118,25 @@ impl Member {
 
     /// Whether a request of this member is waiting for the group; then it is alive, unless its connection is gone.
     pub(super) fn is_waiting(&self) -> bool {
-        self.has_joined() || self.waiting_sync.as_ref().is_some_and(|waiting| !waiting.is_closed())
+        self.has_joined()
+            || self
+                .waiting_sync
+                .as_ref()
+                .is_some_and(|waiting| !waiting.is_closed())
     }
 
     pub(super) fn has_joined(&self) -> bool {
-        self.waiting_join.as_ref().is_some_and(|waiting| !waiting.is_closed())
+        self.waiting_join
+            .as_ref()
+            .is_some_and(|waiting| !waiting.is_closed())
     }
 
     /// What it said about a protocol.
     pub(crate) fn metadata(&self, protocol: &str) -> Bytes {
         let found = self.protocols.iter().find(|(name, _)| name == protocol);
-        found.map(|(_, metadata)| metadata.clone()).unwrap_or_default()
+        found
+            .map(|(_, metadata)| metadata.clone())
+            .unwrap_or_default()
     }
 
     pub(super) fn answer_join(&mut self, result: JoinResult) {

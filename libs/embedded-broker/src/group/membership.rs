@@ -30,7 +30,8 @@ impl Group {
         }
         let id = new_id();
         if request.requires_known_id && request.instance_id.is_none() {
-            self.pending.insert(id.clone(), now + request.session_timeout);
+            self.pending
+                .insert(id.clone(), now + request.session_timeout);
             return refuse(GroupError::MemberIdRequired, &id);
         }
         self.add_member(id, request, now)
@@ -44,7 +45,10 @@ impl Group {
         if let Err(error) = self.check_member(id, request.instance_id.as_deref()) {
             return refuse(error, id);
         }
-        let unchanged = self.members.get(id).is_some_and(|member| member.protocols == request.protocols);
+        let unchanged = self
+            .members
+            .get(id)
+            .is_some_and(|member| member.protocols == request.protocols);
         let is_leader = self.leader.as_ref() == Some(id);
         let needs_no_rebalance = match self.state {
             State::CompletingRebalance => unchanged,
@@ -62,14 +66,20 @@ impl Group {
         self.wait_for_rebalance(id, now)
     }
 
-    fn add_member(&mut self, id: String, request: &JoinRequest, now: Instant) -> Outcome<JoinResult> {
+    fn add_member(
+        &mut self,
+        id: String,
+        request: &JoinRequest,
+        now: Instant,
+    ) -> Outcome<JoinResult> {
         if self.members.is_empty() {
             self.protocol_type = Some(request.protocol_type.clone());
         }
         if let Some(instance_id) = &request.instance_id {
             self.instances.insert(instance_id.clone(), id.clone());
         }
-        self.members.insert(id.clone(), Member::new(id.clone(), request, now));
+        self.members
+            .insert(id.clone(), Member::new(id.clone(), request, now));
         self.wait_for_rebalance(&id, now)
     }
 
@@ -128,13 +138,22 @@ impl Group {
         if request.protocol_type.is_empty() || request.protocols.is_empty() {
             return false;
         }
-        let others = || self.members.values().filter(|member| member.id != request.member_id);
+        let others = || {
+            self.members
+                .values()
+                .filter(|member| member.id != request.member_id)
+        };
         if others().next().is_none() {
             return true;
         }
-        let everyone_speaks = |name: &str| others().all(|member| member.protocols.iter().any(|(other, _)| other == name));
+        let everyone_speaks = |name: &str| {
+            others().all(|member| member.protocols.iter().any(|(other, _)| other == name))
+        };
         self.protocol_type.as_deref() == Some(&request.protocol_type)
-            && request.protocols.iter().any(|(name, _)| everyone_speaks(name))
+            && request
+                .protocols
+                .iter()
+                .any(|(name, _)| everyone_speaks(name))
     }
 
     /// A member says goodbye, under its member id or its instance id.

@@ -21,7 +21,8 @@ impl Offsets {
         if let Some(partitions) = self.topics.get_mut(topic) {
             partitions.insert(partition, offset);
         } else {
-            self.topics.insert(topic.to_owned(), BTreeMap::from([(partition, offset)]));
+            self.topics
+                .insert(topic.to_owned(), BTreeMap::from([(partition, offset)]));
         }
     }
 
@@ -44,12 +45,10 @@ impl Offsets {
         self.topics.remove(topic).is_some()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.topics.is_empty()
-    }
-
     /// All of them, by topic.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &BTreeMap<i32, CommittedOffset>)> {
-        self.topics.iter().map(|(topic, partitions)| (topic.as_str(), partitions))
+        self.topics
+            .iter()
+            .map(|(topic, partitions)| (topic.as_str(), partitions))
     }
 }

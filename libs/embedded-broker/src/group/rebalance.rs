@@ -13,7 +13,11 @@ impl Group {
                 member.answer_sync(SyncResult::refused(GroupError::RebalanceInProgress));
             }
             self.state = State::PreparingRebalance;
-            let longest = self.members.values().map(|member| member.rebalance_timeout).max();
+            let longest = self
+                .members
+                .values()
+                .map(|member| member.rebalance_timeout)
+                .max();
             self.rebalance_deadline = Some(now + longest.unwrap_or(Duration::ZERO));
         }
         self.complete_rebalance_if_ready(now);
@@ -83,14 +87,23 @@ impl Group {
         let before = self.pending.len();
         self.pending.retain(|_, lapses| *lapses > now);
         let mut changed = self.pending.len() != before;
-        if self.rebalance_deadline.is_some_and(|deadline| deadline <= now) {
+        if self
+            .rebalance_deadline
+            .is_some_and(|deadline| deadline <= now)
+        {
             self.pending.clear();
             self.complete_rebalance(now);
         }
-        let gone = self.members.values().filter(|member| member.expires <= now && !member.is_waiting());
+        let gone = self
+            .members
+            .values()
+            .filter(|member| member.expires <= now && !member.is_waiting());
         let gone: Vec<String> = gone.map(|member| member.id.clone()).collect();
         for id in &gone {
-            tracing::info!(member = id, "group member has not been heard of in its session timeout");
+            tracing::info!(
+                member = id,
+                "group member has not been heard of in its session timeout"
+            );
             self.remove_member(id);
         }
         if !gone.is_empty() {
@@ -106,7 +119,11 @@ impl Group {
     fn next_expiry(&self, now: Instant) -> Option<Instant> {
         // One that waits does not expire; look again a session later.
         let members = self.members.values().map(|member| {
-            if member.is_waiting() { member.expires.max(now + member.session_timeout) } else { member.expires }
+            if member.is_waiting() {
+                member.expires.max(now + member.session_timeout)
+            } else {
+                member.expires
+            }
         });
         members
             .chain(self.pending.values().copied())

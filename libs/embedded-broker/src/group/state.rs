@@ -81,7 +81,11 @@ impl Group {
     }
 
     /// Checks that a request comes from a member, under its present identity.
-    pub(super) fn check_member(&self, member_id: &str, instance_id: Option<&str>) -> Result<(), GroupError> {
+    pub(super) fn check_member(
+        &self,
+        member_id: &str,
+        instance_id: Option<&str>,
+    ) -> Result<(), GroupError> {
         if let Some(instance_id) = instance_id {
             match self.instances.get(instance_id) {
                 None => return Err(GroupError::UnknownMember),
@@ -143,11 +147,14 @@ impl Group {
         (protocol_type, protocol): (Option<&str>, Option<&str>),
     ) -> Result<(), GroupError> {
         self.check_member(member_id, instance_id)?;
-        let differs = |said: Option<&str>, is: Option<&str>| said.is_some_and(|said| Some(said) != is);
+        let differs =
+            |said: Option<&str>, is: Option<&str>| said.is_some_and(|said| Some(said) != is);
         if generation != self.generation {
             return Err(GroupError::IllegalGeneration);
         }
-        if differs(protocol_type, self.protocol_type.as_deref()) || differs(protocol, self.protocol.as_deref()) {
+        if differs(protocol_type, self.protocol_type.as_deref())
+            || differs(protocol, self.protocol.as_deref())
+        {
             return Err(GroupError::InconsistentProtocol);
         }
         match self.state {
@@ -163,12 +170,17 @@ impl Group {
             error: None,
             protocol_type: self.protocol_type.clone(),
             protocol: self.protocol.clone(),
-            assignment: member.map(|member| member.assignment.clone()).unwrap_or_default(),
+            assignment: member
+                .map(|member| member.assignment.clone())
+                .unwrap_or_default(),
         }
     }
 
     fn answer_syncs(&mut self, now: Instant) {
-        let waiting = self.members.values().filter(|member| member.waiting_sync.is_some());
+        let waiting = self
+            .members
+            .values()
+            .filter(|member| member.waiting_sync.is_some());
         let waiting: Vec<String> = waiting.map(|member| member.id.clone()).collect();
         for id in waiting {
             let result = self.sync_result(&id);
@@ -228,7 +240,11 @@ impl Group {
     /// The present generation, as told to a member that joins without need.
     pub(super) fn present_generation(&self, member_id: &str) -> JoinResult {
         let leader = self.leader.clone().unwrap_or_default();
-        let members = if leader == member_id { self.leader_view() } else { Vec::new() };
+        let members = if leader == member_id {
+            self.leader_view()
+        } else {
+            Vec::new()
+        };
         JoinResult {
             error: None,
             generation: self.generation,
@@ -254,7 +270,13 @@ impl Group {
         let protocol = self.protocol.as_deref().unwrap_or_default();
         self.members
             .values()
-            .map(|member| (member.id.clone(), member.instance_id.clone(), member.metadata(protocol)))
+            .map(|member| {
+                (
+                    member.id.clone(),
+                    member.instance_id.clone(),
+                    member.metadata(protocol),
+                )
+            })
             .collect()
     }
 }

@@ -51,7 +51,9 @@ impl BatchHeader {
         }
         let mut cursor = bytes;
         let base_offset = cursor.get_i64();
-        let size = usize::try_from(cursor.get_i32()).ok()?.checked_add(LENGTH_PREFIX)?;
+        let size = usize::try_from(cursor.get_i32())
+            .ok()?
+            .checked_add(LENGTH_PREFIX)?;
         cursor.advance(CHECKED_START - LENGTH_PREFIX);
         Some(Self {
             base_offset,
@@ -182,8 +184,17 @@ mod tests {
 
     #[test]
     fn a_short_or_foreign_header_is_refused() {
-        assert_eq!(BatchHeader::validate(&[0; 20], 1000), Err(BatchError::Corrupt));
-        assert_eq!(BatchHeader::validate(&[0; 80], 1000), Err(BatchError::UnsupportedFormat));
-        assert_eq!(BatchHeader::validate(&[0; 80], 10), Err(BatchError::TooLarge));
+        assert_eq!(
+            BatchHeader::validate(&[0; 20], 1000),
+            Err(BatchError::Corrupt)
+        );
+        assert_eq!(
+            BatchHeader::validate(&[0; 80], 1000),
+            Err(BatchError::UnsupportedFormat)
+        );
+        assert_eq!(
+            BatchHeader::validate(&[0; 80], 10),
+            Err(BatchError::TooLarge)
+        );
     }
 }

@@ -1,14 +1,20 @@
 //! Topics and their partitions: record batches stored verbatim, one lock per partition.
 
 mod batch;
+mod disk;
 mod partition;
 mod producer_state;
+mod settings;
+mod tail;
+mod topic;
 mod topics;
 mod waiter;
 
 pub(crate) use batch::{BatchError, BatchHeader};
-pub(crate) use partition::{AppendError, Partition, Read};
-pub(crate) use topics::{
-    MAX_MESSAGE_BYTES, REPORTED_ONLY, RETENTION_BYTES, RETENTION_MS, Topic, TopicError, TopicRegistry,
-};
+pub(crate) use disk::{DiskLog, DiskRead};
+pub(crate) use partition::{AppendError, Home, Partition, Read, ReadFault};
+pub(crate) use producer_state::{ProducerStates, RememberedBatch};
+pub(crate) use settings::{MAX_MESSAGE_BYTES, REPORTED_ONLY, RETENTION_BYTES, RETENTION_MS};
+pub(crate) use topic::{Topic, TopicError};
+pub(crate) use topics::TopicRegistry;
 pub(crate) use waiter::{FetchWaiter, Registration};

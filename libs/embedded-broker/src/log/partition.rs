@@ -1,44 +1,35 @@
-//! One partition: offsets, the readable end, the newest batches in memory, and who waits for more.
+//! One partition: offsets, the readable end, its batches, and who waits for more.
 
 use super::batch::BatchHeader;
+use super::disk::{DiskLog, DiskRead};
 use super::producer_state::{ProducerStates, SequenceCheck};
+use super::settings::LogSettings;
+use super::tail::Tail;
 use super::waiter::FetchWaiter;
-use bytes::{Bytes, BytesMut};
+use crate::journal::{
+    Entry, IndexBlock, Journal, PendingBatch, Record, RecoveredPartition, RememberedProducer,
+    Segment,
+};
+use bytes::Bytes;
 use parking_lot::Mutex;
-use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// All batches carry this leader epoch: there is one leader, for ever.
-pub(crate) const LEADER_EPOCH: i32 = 0;
-const SMALLEST_CHUNK: usize = 16 << 10;
-const LARGEST_CHUNK: usize = 256 << 10;
-
-/// The limits that apply to a topic's partitions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct LogSettings {
-    pub(crate) retention_bytes: u64,
-    pub(crate) retention: Option<Duration>,
-    pub(crate) message_max_bytes: usize,
-}
-
-/// A batch that is kept in memory.
+/// Where a partition of a durable broker is kept.
 #[derive(Debug, Clone)]
-struct Stored {
-    base_offset: i64,
-    last_offset: i64,
-    max_timestamp: i64,
-    data: Bytes,
+pub(crate) struct Home {
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) tail_cache_bytes: u64,
 }
 
 #[derive(Debug, Default)]
 struct State {
     log_start: i64,
     next_offset: i64,
+    /// The readable end. Behind `next_offset` while batches are not durable yet.
     high_watermark: i64,
-    batches: VecDeque<Stored>,
-    bytes: u64,
-    chunk: BytesMut,
+    tail: Tail,
+    disk: DiskLog,
     producers: ProducerStates,
     waiters: Vec<Arc<FetchWaiter>>,
 }
@@ -46,7 +37,9 @@ struct State {
 /// A partition of a topic.
 #[derive(Debug)]
 pub(crate) struct Partition {
+    topic: u32,
     pub(crate) index: i32,
+    home: Option<Home>,
     state: Mutex<State>,
 }
 
@@ -66,14 +59,23 @@ pub(crate) enum AppendError {
     Fenced,
 }
 
+/// Why a fetch of one partition fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReadFault {
+    OutOfRange,
+    Storage,
+}
+
 /// What a fetch of one partition finds.
 #[derive(Debug, Default)]
 pub(crate) struct Read {
     pub(crate) log_start: i64,
     pub(crate) high_watermark: i64,
-    pub(crate) out_of_range: bool,
+    pub(crate) fault: Option<ReadFault>,
     pub(crate) batches: Vec<Bytes>,
     pub(crate) bytes: usize,
+    /// To be carried out without the partition's lock; it fills the two above.
+    pub(crate) from_disk: Option<DiskRead>,
 }
 
 /// The bounds of a partition.
@@ -85,47 +87,101 @@ pub(crate) struct Bounds {
 }
 
 impl Partition {
-    pub(crate) fn new(index: i32) -> Arc<Self> {
+    pub(crate) fn new(topic: u32, index: i32, home: Option<Home>) -> Arc<Self> {
         Arc::new(Self {
+            topic,
             index,
+            home,
             state: Mutex::default(),
         })
     }
 
-    /// Stores a validated batch and gives it its offset.
+    pub(crate) fn restore(
+        topic: u32,
+        index: i32,
+        home: Option<Home>,
+        recovered: RecoveredPartition,
+    ) -> Arc<Self> {
+        let state = State {
+            log_start: recovered.log_start,
+            next_offset: recovered.next_offset,
+            high_watermark: recovered.next_offset,
+            disk: recovered.disk,
+            producers: recovered.producers,
+            ..State::default()
+        };
+        Arc::new(Self {
+            topic,
+            index,
+            home,
+            state: Mutex::new(state),
+        })
+    }
+
+    /// Stores a validated batch and gives it its offset. In memory it can be read at once; on disk once it is durable.
     pub(crate) fn append(
-        &self,
+        self: &Arc<Self>,
         batch: &[u8],
         header: &BatchHeader,
         settings: &LogSettings,
     ) -> Result<Appended, AppendError> {
         let mut state = self.state.lock();
+        let state = &mut *state;
+        let appended = |base_offset, log_start| Appended {
+            base_offset,
+            log_start,
+        };
         if header.is_idempotent() {
             match state.producers.check(header) {
                 SequenceCheck::Next => {}
                 SequenceCheck::Duplicate(base_offset) => {
-                    return Ok(Appended {
-                        base_offset,
-                        log_start: state.log_start,
-                    });
+                    return Ok(appended(base_offset, state.log_start));
                 }
                 SequenceCheck::OutOfOrder => return Err(AppendError::OutOfOrder),
                 SequenceCheck::Fenced => return Err(AppendError::Fenced),
             }
         }
-        let base_offset = state.push(batch, header);
+        let base_offset = state.next_offset;
+        let stored = state.tail.push(batch, header, base_offset);
+        state.next_offset = stored.last_offset + 1;
         if header.is_idempotent() {
             state.producers.record(header, base_offset);
         }
-        state.high_watermark = state.next_offset;
-        for waiter in &state.waiters {
-            waiter.arrived(batch.len());
+        if let Some(home) = &self.home {
+            let pending = PendingBatch {
+                partition: Arc::clone(self),
+                base_offset,
+                last_offset: stored.last_offset,
+                max_timestamp: stored.max_timestamp,
+                length: u32::try_from(batch.len()).unwrap_or(u32::MAX),
+                position: 0,
+            };
+            home.journal
+                .batch(self.topic, self.number(), &stored.data, pending);
+        } else {
+            state.high_watermark = state.next_offset;
+            state.wake(batch.len());
+            state.keep_newest_in_memory(settings.retention_bytes);
         }
-        state.retain_bytes(settings.retention_bytes);
-        Ok(Appended {
-            base_offset,
-            log_start: state.log_start,
-        })
+        Ok(appended(base_offset, state.log_start))
+    }
+
+    /// A batch is durable: it can be read from now on.
+    pub(crate) fn committed(&self, segment: &Arc<Segment>, entry: Entry) {
+        let limit = self.home.as_ref().map_or(0, |home| home.tail_cache_bytes);
+        let mut state = self.state.lock();
+        state.high_watermark = entry.last_offset + 1;
+        state.disk.push(segment, entry);
+        let end = state.high_watermark;
+        while state.tail.bytes() > limit
+            && state
+                .tail
+                .oldest()
+                .is_some_and(|batch| batch.last_offset < end)
+        {
+            state.tail.pop_oldest();
+        }
+        state.wake(usize::try_from(entry.length).unwrap_or(usize::MAX));
     }
 
     /// Whole batches from the one that holds `offset`, at most `max_bytes` of them, or a single larger one when
@@ -135,75 +191,146 @@ impl Partition {
         let mut read = Read {
             log_start: state.log_start,
             high_watermark: state.high_watermark,
-            out_of_range: offset < state.log_start || offset > state.next_offset,
             ..Read::default()
         };
-        if read.out_of_range || offset >= state.high_watermark {
-            return read;
-        }
-        let first = state.batches.partition_point(|batch| batch.last_offset < offset);
-        for batch in state.batches.range(first..) {
-            let fits = read.bytes + batch.data.len() <= max_bytes;
-            let forced = at_least_one && read.batches.is_empty();
-            if batch.last_offset >= state.high_watermark || !(fits || forced) {
-                break;
+        let end = state.high_watermark;
+        if offset < state.log_start || offset > state.next_offset {
+            read.fault = Some(ReadFault::OutOfRange);
+        } else if offset < end {
+            if state
+                .tail
+                .oldest()
+                .is_some_and(|oldest| oldest.base_offset <= offset)
+            {
+                (read.batches, read.bytes) = state.tail.read(offset, end, max_bytes, at_least_one);
+            } else if max_bytes > 0 || at_least_one {
+                read.from_disk = state.disk.plan(offset, end, max_bytes, at_least_one);
             }
-            read.bytes += batch.data.len();
-            read.batches.push(batch.data.clone());
         }
         read
     }
 
     pub(crate) fn bounds(&self) -> Bounds {
         let state = self.state.lock();
+        let bytes = if self.home.is_some() {
+            state.disk.bytes()
+        } else {
+            state.tail.bytes()
+        };
         Bounds {
             log_start: state.log_start,
             high_watermark: state.high_watermark,
-            bytes: state.bytes,
+            bytes,
         }
     }
 
-    /// The first record at or after a time, as (offset, timestamp).
-    pub(crate) fn find_timestamp(&self, timestamp: i64) -> Option<(i64, i64)> {
+    /// The first record at or after a time, as (offset, timestamp). May block on the disk.
+    pub(crate) fn find_timestamp(&self, timestamp: i64) -> io::Result<Option<(i64, i64)>> {
         let state = self.state.lock();
-        state
-            .batches
-            .iter()
-            .take_while(|batch| batch.last_offset < state.high_watermark)
-            .find(|batch| batch.max_timestamp >= timestamp)
-            .and_then(|batch| BatchHeader::parse(&batch.data)?.find_timestamp(&batch.data, timestamp))
-            .map(|(offset, at)| (offset.max(state.log_start), at))
+        let log_start = state.log_start;
+        let found = if self.home.is_some() {
+            let plan = state.disk.plan_timestamp(timestamp);
+            drop(state);
+            plan.map_or(Ok(None), |plan| plan.run())?
+        } else {
+            let batch = state
+                .tail
+                .iter()
+                .find(|batch| batch.max_timestamp >= timestamp);
+            batch.and_then(|batch| {
+                BatchHeader::parse(&batch.data)?.find_timestamp(&batch.data, timestamp)
+            })
+        };
+        Ok(found.map(|(offset, at)| (offset.max(log_start), at)))
     }
 
-    /// The record with the latest timestamp, as (offset, timestamp).
-    pub(crate) fn latest_timestamp(&self) -> Option<(i64, i64)> {
+    /// The record with the latest timestamp, as (offset, timestamp). May block on the disk.
+    pub(crate) fn latest_timestamp(&self) -> io::Result<Option<(i64, i64)>> {
         let latest = {
             let state = self.state.lock();
-            state.batches.iter().map(|batch| batch.max_timestamp).max()
+            let in_memory = state.tail.iter().map(|batch| batch.max_timestamp).max();
+            if self.home.is_some() {
+                state.disk.max_timestamp()
+            } else {
+                in_memory
+            }
         };
-        latest.and_then(|timestamp| self.find_timestamp(timestamp))
+        latest.map_or(Ok(None), |timestamp| self.find_timestamp(timestamp))
     }
 
     /// Drops everything before `offset` (-1: everything readable); `None` when that is beyond the end.
     pub(crate) fn delete_before(&self, offset: i64) -> Option<i64> {
         let mut state = self.state.lock();
-        let offset = if offset == -1 { state.high_watermark } else { offset };
+        let offset = if offset == -1 {
+            state.high_watermark
+        } else {
+            offset
+        };
         if offset < 0 || offset > state.high_watermark {
             return None;
         }
         state.advance_start(offset);
+        if let Some(home) = &self.home {
+            home.journal.record(&Record::LogStart {
+                topic: self.topic,
+                partition: self.number(),
+                offset,
+            });
+        }
         Some(state.log_start)
     }
 
-    /// Drops batches whose newest record is older than `oldest`.
-    pub(crate) fn delete_older_than(&self, oldest: i64) {
+    /// Drops what is older than a time, and on disk the oldest beyond a size.
+    pub(crate) fn retain(&self, oldest: Option<i64>, limit: u64) {
         let mut state = self.state.lock();
-        let keep = state
-            .batches
-            .iter()
-            .find(|batch| batch.max_timestamp >= oldest || batch.last_offset >= state.high_watermark)
-            .map_or(state.high_watermark, |batch| batch.base_offset);
-        state.advance_start(keep);
+        if let Some(oldest) = oldest {
+            let first = if self.home.is_some() {
+                state.disk.first_not_older(oldest)
+            } else {
+                let mut batches = state.tail.iter();
+                batches
+                    .find(|batch| batch.max_timestamp >= oldest)
+                    .map(|batch| batch.base_offset)
+            };
+            let start = first.unwrap_or(state.high_watermark);
+            state.advance_start(start);
+        }
+        while let Some(start) = state.disk.surplus(limit) {
+            state.advance_start(start);
+        }
+    }
+
+    /// A segment is about to be deleted, and with it all before it.
+    pub(crate) fn drop_through(&self, segment: u64) {
+        let mut state = self.state.lock();
+        if let Some(start) = state.disk.drop_through(segment) {
+            state.advance_start(start);
+        }
+    }
+
+    /// The first segment that this partition still needs.
+    pub(crate) fn oldest_segment(&self) -> Option<u64> {
+        self.state.lock().disk.oldest_segment()
+    }
+
+    /// Segments before the newest whose entries are still in memory.
+    pub(crate) fn unsealed_before(&self, newest: u64) -> Vec<(Arc<Segment>, Vec<Entry>)> {
+        self.state.lock().disk.unsealed_before(newest)
+    }
+
+    /// The entries of a segment are in its index file now.
+    pub(crate) fn seal(&self, segment: u64, block: IndexBlock) {
+        self.state.lock().disk.seal(segment, block);
+    }
+
+    /// What a checkpoint says: start, durable end, producers.
+    pub(crate) fn checkpoint(&self) -> (i64, i64, Vec<RememberedProducer>) {
+        let state = self.state.lock();
+        (
+            state.log_start,
+            state.high_watermark,
+            state.producers.remembered(),
+        )
     }
 
     /// Adds a waiter for data beyond `seen`, the readable end that it knows.
@@ -217,49 +344,38 @@ impl Partition {
 
     pub(crate) fn deregister(&self, waiter: &Arc<FetchWaiter>) {
         let mut state = self.state.lock();
-        if let Some(position) = state.waiters.iter().position(|one| Arc::ptr_eq(one, waiter)) {
+        if let Some(position) = state
+            .waiters
+            .iter()
+            .position(|one| Arc::ptr_eq(one, waiter))
+        {
             state.waiters.swap_remove(position);
         }
     }
 
     /// Wakes everyone who waits, for example because the topic is gone.
     pub(crate) fn wake_all(&self) {
-        for waiter in &self.state.lock().waiters {
-            waiter.arrived(usize::MAX);
-        }
+        self.state.lock().wake(usize::MAX);
+    }
+
+    /// The index as it is on disk.
+    fn number(&self) -> u32 {
+        self.index.cast_unsigned()
     }
 }
 
 impl State {
-    /// Copies the batch into the partition's current chunk, so that a small batch does not pin the buffer that it was
-    /// read into.
-    fn push(&mut self, batch: &[u8], header: &BatchHeader) -> i64 {
-        let base_offset = self.next_offset;
-        if self.chunk.capacity() - self.chunk.len() < batch.len() {
-            let size = usize::try_from(self.bytes / 8)
-                .unwrap_or(LARGEST_CHUNK)
-                .clamp(SMALLEST_CHUNK, LARGEST_CHUNK);
-            self.chunk = BytesMut::with_capacity(size.max(batch.len()));
+    fn wake(&self, bytes: usize) {
+        for waiter in &self.waiters {
+            waiter.arrived(bytes);
         }
-        self.chunk.extend_from_slice(batch);
-        BatchHeader::assign(&mut self.chunk, base_offset, LEADER_EPOCH);
-        let last_offset = base_offset + i64::from(header.last_offset_delta);
-        self.batches.push_back(Stored {
-            base_offset,
-            last_offset,
-            max_timestamp: header.max_timestamp,
-            data: self.chunk.split().freeze(),
-        });
-        self.bytes += batch.len() as u64;
-        self.next_offset = last_offset + 1;
-        base_offset
     }
 
     /// Drops the oldest batches beyond a size; the newest always stays.
-    fn retain_bytes(&mut self, limit: u64) {
-        while self.bytes > limit && self.batches.len() > 1 {
-            self.drop_oldest();
-            if let Some(oldest) = self.batches.front() {
+    fn keep_newest_in_memory(&mut self, limit: u64) {
+        while self.tail.bytes() > limit && self.tail.len() > 1 {
+            self.tail.pop_oldest();
+            if let Some(oldest) = self.tail.oldest() {
                 self.log_start = self.log_start.max(oldest.base_offset);
             }
         }
@@ -267,14 +383,13 @@ impl State {
 
     fn advance_start(&mut self, offset: i64) {
         self.log_start = self.log_start.max(offset);
-        while self.batches.front().is_some_and(|batch| batch.last_offset < self.log_start) {
-            self.drop_oldest();
+        while self
+            .tail
+            .oldest()
+            .is_some_and(|batch| batch.last_offset < self.log_start)
+        {
+            self.tail.pop_oldest();
         }
-    }
-
-    fn drop_oldest(&mut self) {
-        if let Some(batch) = self.batches.pop_front() {
-            self.bytes -= batch.data.len() as u64;
-        }
+        self.disk.drop_before(self.log_start);
     }
 }

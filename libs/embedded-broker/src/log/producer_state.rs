@@ -2,6 +2,7 @@
 //! its first offset instead of being stored again.
 
 use super::batch::{BatchHeader, add_sequence};
+use crate::journal::RememberedProducer;
 use std::collections::{HashMap, VecDeque};
 
 /// Batches remembered per producer: as many as a client may have in flight.
@@ -98,7 +99,10 @@ impl ProducerStates {
             producer.epoch = epoch;
             producer.batches.clear();
         }
-        if producer.last().is_some_and(|last| last.base_offset >= batch.base_offset) {
+        if producer
+            .last()
+            .is_some_and(|last| last.base_offset >= batch.base_offset)
+        {
             return;
         }
         if producer.batches.len() == REMEMBERED_BATCHES {
@@ -107,9 +111,36 @@ impl ProducerStates {
         producer.batches.push_back(batch);
     }
 
+    /// Forgets batches at or behind an offset: they are not in the log.
+    pub(crate) fn forget_from(&mut self, offset: i64) {
+        self.producers.retain(|_, producer| {
+            producer.batches.retain(|batch| batch.base_offset < offset);
+            !producer.batches.is_empty()
+        });
+    }
+
+    /// Everything that is remembered, for a checkpoint.
+    pub(crate) fn remembered(&self) -> Vec<RememberedProducer> {
+        let remembered = self
+            .producers
+            .iter()
+            .map(|(&id, producer)| RememberedProducer {
+                id,
+                epoch: producer.epoch,
+                batches: producer.batches.iter().copied().collect(),
+            });
+        remembered.collect()
+    }
+
+    /// The highest id of a producer that is remembered.
+    pub(crate) fn highest_id(&self) -> Option<i64> {
+        self.producers.keys().copied().max()
+    }
+
     /// Forgets the tenth of the producers that has been silent longest.
     fn evict(&mut self) {
-        let newest = |producer: &Producer| producer.last().map_or(i64::MIN, |last| last.base_offset);
+        let newest =
+            |producer: &Producer| producer.last().map_or(i64::MIN, |last| last.base_offset);
         let mut offsets: Vec<i64> = self.producers.values().map(newest).collect();
         let (_, &mut cut, _) = offsets.select_nth_unstable(MAX_PRODUCERS / 10);
         self.producers.retain(|_, producer| newest(producer) > cut);
@@ -143,16 +174,29 @@ mod tests {
             assert_eq!(states.check(&next), SequenceCheck::Next);
             states.record(&next, i64::from(n) * 10);
         }
-        assert_eq!(states.check(&batch(7, 0, 10, 10)), SequenceCheck::Duplicate(10));
-        assert_eq!(states.check(&batch(7, 0, 50, 10)), SequenceCheck::Duplicate(50));
-        assert_eq!(states.check(&batch(7, 0, 0, 10)), SequenceCheck::OutOfOrder, "older than the last five");
+        assert_eq!(
+            states.check(&batch(7, 0, 10, 10)),
+            SequenceCheck::Duplicate(10)
+        );
+        assert_eq!(
+            states.check(&batch(7, 0, 50, 10)),
+            SequenceCheck::Duplicate(50)
+        );
+        assert_eq!(
+            states.check(&batch(7, 0, 0, 10)),
+            SequenceCheck::OutOfOrder,
+            "older than the last five"
+        );
         assert_eq!(states.check(&batch(7, 0, 61, 1)), SequenceCheck::OutOfOrder);
         assert_eq!(states.check(&batch(7, 0, 60, 1)), SequenceCheck::Next);
     }
 
     #[test]
     fn an_unknown_producer_may_start_anywhere() {
-        assert_eq!(ProducerStates::default().check(&batch(9, 3, 1234, 1)), SequenceCheck::Next);
+        assert_eq!(
+            ProducerStates::default().check(&batch(9, 3, 1234, 1)),
+            SequenceCheck::Next
+        );
     }
 
     #[test]
@@ -172,6 +216,9 @@ mod tests {
             states.record(&batch(n, 0, 0, 1), n);
         }
         assert!(states.producers.len() <= MAX_PRODUCERS);
-        assert_eq!(states.check(&batch(4_999, 0, 0, 1)), SequenceCheck::Duplicate(4_999));
+        assert_eq!(
+            states.check(&batch(4_999, 0, 0, 1)),
+            SequenceCheck::Duplicate(4_999)
+        );
     }
 }

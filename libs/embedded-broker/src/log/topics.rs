@@ -1,115 +1,71 @@
-//! The topics by name, with the settings that can be changed per topic.
+//! The topics by name.
 
-use super::partition::{LogSettings, Partition};
+use super::partition::Home;
+use super::settings::{LogSettings, effective_settings};
+use super::topic::{Topic, TopicError};
 use crate::clock;
 use crate::config::BrokerConfig;
+use crate::journal::{Record, RecoveredTopic, TopicRecord};
 use parking_lot::RwLock;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 use uuid::Uuid;
 
 const MAX_NAME_LEN: usize = 249;
-/// Settings that take effect.
-pub(crate) const RETENTION_BYTES: &str = "retention.bytes";
-pub(crate) const RETENTION_MS: &str = "retention.ms";
-pub(crate) const MAX_MESSAGE_BYTES: &str = "max.message.bytes";
-/// Settings that are accepted for compatibility, stored and reported, with Kafka's defaults.
-pub(crate) const REPORTED_ONLY: [(&str, &str); 9] = [
-    ("cleanup.policy", "delete"),
-    ("compression.type", "producer"),
-    ("delete.retention.ms", "86400000"),
-    ("file.delete.delay.ms", "60000"),
-    ("message.timestamp.type", "CreateTime"),
-    ("min.insync.replicas", "1"),
-    ("segment.bytes", "67108864"),
-    ("segment.ms", "604800000"),
-    ("unclean.leader.election.enable", "false"),
-];
 
-/// Why a topic cannot be created or changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TopicError {
-    Exists,
-    Unknown,
-    Name,
-    Partitions,
-    TooMany,
-    Config,
-}
-
-impl TopicError {
-    /// What is wrong, for people.
-    pub(crate) fn advice(self) -> &'static str {
-        match self {
-            Self::Exists => "a topic with this name exists",
-            Self::Unknown => "there is no such topic",
-            Self::Name => "a name has 1 to 249 letters, digits, '.', '_' or '-' and is not '.' or '..'",
-            Self::Partitions => "the number of partitions must be positive, and can only grow",
-            Self::TooMany => "the broker's limit of partitions is reached",
-            Self::Config => "a setting is unknown or its value is not valid; cleanup.policy can only be delete",
-        }
-    }
-}
-
-/// A topic.
 #[derive(Debug)]
-pub(crate) struct Topic {
-    pub(crate) name: Arc<str>,
-    pub(crate) id: Uuid,
-    partitions: RwLock<Vec<Arc<Partition>>>,
-    overrides: RwLock<BTreeMap<String, String>>,
-    settings: RwLock<LogSettings>,
-}
-
-impl Topic {
-    pub(crate) fn partition(&self, index: i32) -> Option<Arc<Partition>> {
-        let index = usize::try_from(index).ok()?;
-        self.partitions.read().get(index).cloned()
-    }
-
-    pub(crate) fn partitions(&self) -> Vec<Arc<Partition>> {
-        self.partitions.read().clone()
-    }
-
-    pub(crate) fn partition_count(&self) -> usize {
-        self.partitions.read().len()
-    }
-
-    pub(crate) fn settings(&self) -> LogSettings {
-        *self.settings.read()
-    }
-
-    pub(crate) fn overrides(&self) -> BTreeMap<String, String> {
-        self.overrides.read().clone()
-    }
-}
-
-#[derive(Debug, Default)]
 struct Topics {
     by_name: HashMap<Arc<str>, Arc<Topic>>,
-    created: u64,
+    next_number: u32,
     partitions: usize,
 }
 
-/// All topics of a broker.
+/// All topics of a broker. Changes are recorded in the journal under the lock that makes them, so that they are on
+/// disk in the order in which they were made.
 #[derive(Debug)]
 pub(crate) struct TopicRegistry {
     topics: RwLock<Topics>,
     defaults: LogSettings,
     max_partitions: usize,
+    home: Option<Home>,
 }
 
 impl TopicRegistry {
-    pub(crate) fn new(config: &BrokerConfig) -> Self {
+    pub(crate) fn new(config: &BrokerConfig, home: Option<Home>) -> Self {
+        let is_durable = home.is_some();
         Self {
-            topics: RwLock::default(),
+            topics: RwLock::new(Topics {
+                by_name: HashMap::new(),
+                next_number: 1,
+                partitions: 0,
+            }),
             defaults: LogSettings {
-                retention_bytes: config.retention_bytes,
+                // On disk the size of the whole log is limited instead.
+                retention_bytes: if is_durable {
+                    u64::MAX
+                } else {
+                    config.retention_bytes
+                },
                 retention: config.retention,
                 message_max_bytes: config.message_max_bytes,
             },
             max_partitions: config.max_partitions,
+            home,
+        }
+    }
+
+    /// Takes over the topics of an earlier run.
+    pub(crate) fn restore(
+        &self,
+        recovered: impl IntoIterator<Item = RecoveredTopic>,
+        next_number: u32,
+    ) {
+        let mut topics = self.topics.write();
+        topics.next_number = topics.next_number.max(next_number);
+        for topic in recovered {
+            let topic = Arc::new(Topic::restore(topic, &self.defaults, self.home.as_ref()));
+            topics.partitions += topic.partition_count();
+            topics.by_name.insert(Arc::clone(&topic.name), topic);
         }
     }
 
@@ -124,6 +80,11 @@ impl TopicRegistry {
         all
     }
 
+    /// The number of the next topic.
+    pub(crate) fn next_number(&self) -> u32 {
+        self.topics.read().next_number
+    }
+
     pub(crate) fn defaults(&self) -> LogSettings {
         self.defaults
     }
@@ -135,13 +96,8 @@ impl TopicRegistry {
         partitions: i32,
         overrides: &BTreeMap<String, String>,
     ) -> Result<(), TopicError> {
-        check_name(name)?;
-        effective_settings(&self.defaults, overrides)?;
-        let topics = self.topics.read();
-        if topics.by_name.contains_key(name) {
-            return Err(TopicError::Exists);
-        }
-        self.check_room(&topics, partitions)
+        self.check(&self.topics.read(), name, partitions, overrides)
+            .map(drop)
     }
 
     pub(crate) fn create(
@@ -150,32 +106,64 @@ impl TopicRegistry {
         partitions: i32,
         overrides: BTreeMap<String, String>,
     ) -> Result<Arc<Topic>, TopicError> {
-        check_name(name)?;
-        let settings = effective_settings(&self.defaults, &overrides)?;
         let mut topics = self.topics.write();
-        if topics.by_name.contains_key(name) {
-            return Err(TopicError::Exists);
-        }
-        self.check_room(&topics, partitions)?;
-        topics.created += 1;
-        let id = Uuid::from_u64_pair(clock::wall_millis().cast_unsigned(), topics.created);
-        let topic = Arc::new(Topic {
-            name: Arc::from(name),
-            id,
-            partitions: RwLock::new((0..partitions).map(Partition::new).collect()),
-            overrides: RwLock::new(overrides),
-            settings: RwLock::new(settings),
-        });
+        let (settings, count) = self.check(&topics, name, partitions, &overrides)?;
+        let number = topics.next_number;
+        topics.next_number += 1;
+        let record = TopicRecord {
+            number,
+            name: name.to_owned(),
+            id: Uuid::from_u64_pair(clock::wall_millis().cast_unsigned(), number.into()),
+            partitions: count,
+            overrides,
+        };
+        let topic = Arc::new(Topic::new(record, settings, self.home.as_ref()));
+        self.record(&Record::Topic(topic.record()));
         topics.partitions += topic.partition_count();
-        topics.by_name.insert(Arc::clone(&topic.name), Arc::clone(&topic));
+        topics
+            .by_name
+            .insert(Arc::clone(&topic.name), Arc::clone(&topic));
         Ok(topic)
     }
 
+    /// The new topic's limits and number of partitions.
+    fn check(
+        &self,
+        topics: &Topics,
+        name: &str,
+        partitions: i32,
+        overrides: &BTreeMap<String, String>,
+    ) -> Result<(LogSettings, u32), TopicError> {
+        check_name(name)?;
+        let settings = effective_settings(&self.defaults, overrides)?;
+        if topics.by_name.contains_key(name) {
+            return Err(TopicError::Exists);
+        }
+        Ok((settings, self.check_room(topics, partitions)?))
+    }
+
+    fn check_room(&self, topics: &Topics, added: i32) -> Result<u32, TopicError> {
+        let count = u32::try_from(added).map_err(|_| TopicError::Partitions)?;
+        let size = usize::try_from(added).map_err(|_| TopicError::Partitions)?;
+        if count == 0 {
+            return Err(TopicError::Partitions);
+        }
+        if topics.partitions.saturating_add(size) > self.max_partitions {
+            return Err(TopicError::TooMany);
+        }
+        Ok(count)
+    }
+
     pub(crate) fn delete(&self, name: &str) -> Result<Arc<Topic>, TopicError> {
-        let mut topics = self.topics.write();
-        let topic = topics.by_name.remove(name).ok_or(TopicError::Unknown)?;
-        topics.partitions -= topic.partition_count();
-        drop(topics);
+        let topic = {
+            let mut topics = self.topics.write();
+            let topic = topics.by_name.remove(name).ok_or(TopicError::Unknown)?;
+            topics.partitions -= topic.partition_count();
+            self.record(&Record::TopicDeleted {
+                topic: topic.number,
+            });
+            topic
+        };
         for partition in topic.partitions() {
             partition.wake_all();
         }
@@ -183,16 +171,21 @@ impl TopicRegistry {
     }
 
     /// Adds partitions until there are `count`; with `validate_only` it only checks.
-    pub(crate) fn grow(&self, name: &str, count: i32, validate_only: bool) -> Result<(), TopicError> {
+    pub(crate) fn grow(
+        &self,
+        name: &str,
+        count: i32,
+        validate_only: bool,
+    ) -> Result<(), TopicError> {
         let mut topics = self.topics.write();
         let topic = Arc::clone(topics.by_name.get(name).ok_or(TopicError::Unknown)?);
-        let mut partitions = topic.partitions.write();
-        let present = i32::try_from(partitions.len()).unwrap_or(i32::MAX);
-        let added = count.checked_sub(present).ok_or(TopicError::Partitions)?;
-        self.check_room(&topics, added)?;
+        let before = topic.partition_count();
+        let present = i32::try_from(before).unwrap_or(i32::MAX);
+        self.check_room(&topics, count.saturating_sub(present))?;
         if !validate_only {
-            partitions.extend((present..count).map(Partition::new));
-            topics.partitions += usize::try_from(added).unwrap_or(0);
+            topic.grow(count, self.home.as_ref());
+            topics.partitions += topic.partition_count() - before;
+            self.record(&Record::Topic(topic.record()));
         }
         Ok(())
     }
@@ -204,90 +197,76 @@ impl TopicRegistry {
         overrides: BTreeMap<String, String>,
         validate_only: bool,
     ) -> Result<(), TopicError> {
-        let topic = self.get(name).ok_or(TopicError::Unknown)?;
+        let topics = self.topics.write();
+        let topic = topics.by_name.get(name).ok_or(TopicError::Unknown)?;
         let settings = effective_settings(&self.defaults, &overrides)?;
         if !validate_only {
-            *topic.overrides.write() = overrides;
-            *topic.settings.write() = settings;
+            topic.configure(overrides, settings);
+            self.record(&Record::Topic(topic.record()));
         }
         Ok(())
     }
 
-    fn check_room(&self, topics: &Topics, added: i32) -> Result<(), TopicError> {
-        match usize::try_from(added) {
-            Ok(added) if added > 0 => {
-                if topics.partitions.saturating_add(added) > self.max_partitions {
-                    return Err(TopicError::TooMany);
-                }
-                Ok(())
-            }
-            _ => Err(TopicError::Partitions),
+    fn record(&self, record: &Record<'_>) {
+        if let Some(home) = &self.home {
+            home.journal.record(record);
         }
     }
 }
 
 fn check_name(name: &str) -> Result<(), TopicError> {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if name.is_empty() || name.len() > MAX_NAME_LEN || name == "." || name == ".." || !name.chars().all(legal) {
+    if name.is_empty()
+        || name.len() > MAX_NAME_LEN
+        || name == "."
+        || name == ".."
+        || !name.chars().all(legal)
+    {
         return Err(TopicError::Name);
     }
     Ok(())
 }
 
-/// The limits that follow from a topic's own settings.
-fn effective_settings(
-    defaults: &LogSettings,
-    overrides: &BTreeMap<String, String>,
-) -> Result<LogSettings, TopicError> {
-    let mut settings = *defaults;
-    for (key, value) in overrides {
-        match key.as_str() {
-            RETENTION_BYTES => settings.retention_bytes = unlimited(value)?.unwrap_or(u64::MAX),
-            RETENTION_MS => settings.retention = unlimited(value)?.map(Duration::from_millis),
-            MAX_MESSAGE_BYTES => {
-                settings.message_max_bytes = value.parse().map_err(|_| TopicError::Config)?;
-            }
-            "cleanup.policy" if value == "delete" => {}
-            "cleanup.policy" => return Err(TopicError::Config),
-            other if REPORTED_ONLY.iter().any(|(name, _)| *name == other) => {}
-            _ => return Err(TopicError::Config),
-        }
-    }
-    Ok(settings)
-}
-
-/// A limit in which -1 means none.
-fn unlimited(value: &str) -> Result<Option<u64>, TopicError> {
-    match value.parse::<i64>() {
-        Ok(-1) => Ok(None),
-        Ok(limit) => u64::try_from(limit).map(Some).map_err(|_| TopicError::Config),
-        Err(_) => Err(TopicError::Config),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn registry() -> TopicRegistry {
-        TopicRegistry::new(&BrokerConfig {
-            max_partitions: 10,
-            ..BrokerConfig::default()
-        })
+        TopicRegistry::new(
+            &BrokerConfig {
+                max_partitions: 10,
+                ..BrokerConfig::default()
+            },
+            None,
+        )
     }
 
     #[test]
     fn names_follow_the_rules_of_kafka() {
-        assert_eq!(registry().create("a/b", 1, BTreeMap::new()).err(), Some(TopicError::Name));
-        assert_eq!(registry().create("..", 1, BTreeMap::new()).err(), Some(TopicError::Name));
-        assert!(registry().create("order.OrderCreated.v1", 1, BTreeMap::new()).is_ok());
+        assert_eq!(
+            registry().create("a/b", 1, BTreeMap::new()).err(),
+            Some(TopicError::Name)
+        );
+        assert_eq!(
+            registry().create("..", 1, BTreeMap::new()).err(),
+            Some(TopicError::Name)
+        );
+        assert!(
+            registry()
+                .create("order.OrderCreated.v1", 1, BTreeMap::new())
+                .is_ok()
+        );
     }
 
     #[test]
     fn partitions_are_limited_over_all_topics_and_only_grow() {
         let topics = registry();
         topics.create("a", 6, BTreeMap::new()).unwrap();
-        assert_eq!(topics.create("b", 5, BTreeMap::new()).err(), Some(TopicError::TooMany));
+        assert_eq!(
+            topics.create("b", 5, BTreeMap::new()).err(),
+            Some(TopicError::TooMany)
+        );
         assert_eq!(topics.grow("a", 6, false), Err(TopicError::Partitions));
         assert_eq!(topics.grow("a", 11, false), Err(TopicError::TooMany));
         topics.grow("a", 10, false).unwrap();
@@ -301,7 +280,11 @@ mod tests {
         let topics = registry();
         topics.create("a", 1, BTreeMap::new()).unwrap();
         let set = |key: &str, value: &str| {
-            topics.configure("a", BTreeMap::from([(key.to_owned(), value.to_owned())]), false)
+            topics.configure(
+                "a",
+                BTreeMap::from([(key.to_owned(), value.to_owned())]),
+                false,
+            )
         };
         assert_eq!(set("cleanup.policy", "compact"), Err(TopicError::Config));
         assert_eq!(set("no.such.setting", "1"), Err(TopicError::Config));
@@ -310,6 +293,9 @@ mod tests {
         assert_eq!(settings.retention, Some(Duration::from_secs(1)));
         set("retention.bytes", "-1").unwrap();
         let settings = topics.get("a").unwrap().settings();
-        assert_eq!((settings.retention, settings.retention_bytes), (None, u64::MAX));
+        assert_eq!(
+            (settings.retention, settings.retention_bytes),
+            (None, u64::MAX)
+        );
     }
 }

@@ -66,7 +66,9 @@ impl Connection {
         match self.serve().await {
             Ok(()) => {}
             Err(ConnectionError::Io(error)) => tracing::debug!(%peer, %error, "connection lost"),
-            Err(error) => tracing::warn!(%peer, %error, "connection closed: it does not speak the protocol"),
+            Err(error) => {
+                tracing::warn!(%peer, %error, "connection closed: it does not speak the protocol")
+            }
         }
     }
 
@@ -109,7 +111,8 @@ impl Connection {
                     if deadline <= clock::now() && self.replies.is_empty() {
                         return Ok(());
                     }
-                    idle.as_mut().reset(deadline.max(clock::now() + self.broker.config.idle_timeout / 10));
+                    idle.as_mut()
+                        .reset(deadline.max(clock::now() + self.broker.config.idle_timeout / 10));
                 }
             }
         }
@@ -118,7 +121,8 @@ impl Connection {
     /// Works on every complete request in the buffer, as long as there is room for their answers.
     async fn take_requests(&mut self) -> Result<(), ConnectionError> {
         while self.replies.len() < self.broker.config.max_in_flight {
-            let Some(frame) = take_frame(&mut self.input, self.broker.config.request_max_bytes)? else {
+            let Some(frame) = take_frame(&mut self.input, self.broker.config.request_max_bytes)?
+            else {
                 return Ok(());
             };
             if let Some(reply) = api::handle(&self.broker, &self.peer, frame).await? {

@@ -17,14 +17,21 @@ pub(super) enum FrameError {
 }
 
 /// Takes the next complete frame off the buffer; `Ok(None)` when more bytes are needed.
-pub(super) fn take_frame(buffer: &mut BytesMut, produce_max: usize) -> Result<Option<Bytes>, FrameError> {
+pub(super) fn take_frame(
+    buffer: &mut BytesMut,
+    produce_max: usize,
+) -> Result<Option<Bytes>, FrameError> {
     if buffer.len() < LENGTH_LEN + 2 {
         return Ok(None);
     }
     let mut peek = &buffer[..];
     let announced = peek.get_i32();
     let is_produce = peek.get_i16() == ApiKey::Produce as i16;
-    let limit = if is_produce { produce_max } else { SMALL_REQUEST_MAX.min(produce_max) };
+    let limit = if is_produce {
+        produce_max
+    } else {
+        SMALL_REQUEST_MAX.min(produce_max)
+    };
     let length = match usize::try_from(announced) {
         Ok(length) if length < 8 => return Err(FrameError::TooShort),
         Ok(length) if length <= limit => length,
@@ -53,7 +60,10 @@ mod tests {
     #[test]
     fn a_length_over_the_limit_is_refused_before_its_bytes_come() {
         let mut buffer = BytesMut::from(&[0x7f, 0xff, 0xff, 0xff, 0, 0][..]);
-        assert!(matches!(take_frame(&mut buffer, 100 << 20), Err(FrameError::TooLarge(_))));
+        assert!(matches!(
+            take_frame(&mut buffer, 100 << 20),
+            Err(FrameError::TooLarge(_))
+        ));
         let mut buffer = BytesMut::from(&[0xff, 0xff, 0xff, 0xff, 0, 0][..]);
         assert_eq!(take_frame(&mut buffer, 100), Err(FrameError::TooLarge(-1)));
         let mut buffer = BytesMut::from(&[0, 0, 0, 3, 0, 0][..]);

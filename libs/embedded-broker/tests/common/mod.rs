@@ -46,10 +46,19 @@ pub fn consumer(bootstrap: &str, group: &str, settings: &[(&str, &str)]) -> Stre
 }
 
 /// Sends one record and waits for its acknowledgement.
-pub async fn send(producer: &FutureProducer, topic: &str, partition: Option<i32>, value: &str) -> (i32, i64) {
+pub async fn send(
+    producer: &FutureProducer,
+    topic: &str,
+    partition: Option<i32>,
+    value: &str,
+) -> (i32, i64) {
     let mut record: FutureRecord<'_, str, str> = FutureRecord::to(topic).payload(value);
     record.partition = partition;
-    let delivery = producer.send(record, PATIENCE).await.map_err(|(error, _)| error).unwrap();
+    let delivery = producer
+        .send(record, PATIENCE)
+        .await
+        .map_err(|(error, _)| error)
+        .unwrap();
     (delivery.partition, delivery.offset)
 }
 
@@ -59,7 +68,9 @@ pub async fn receive(consumer: &StreamConsumer, count: usize) -> Vec<String> {
     while values.len() < count {
         let message = tokio::time::timeout(PATIENCE, consumer.recv())
             .await
-            .unwrap_or_else(|_| panic!("only {} of {count} messages came: {values:?}", values.len()))
+            .unwrap_or_else(|_| {
+                panic!("only {} of {count} messages came: {values:?}", values.len())
+            })
             .unwrap();
         values.push(String::from_utf8(message.payload().unwrap().to_vec()).unwrap());
     }
