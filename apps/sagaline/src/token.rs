@@ -7,6 +7,7 @@ use std::time::Duration;
 use sagaline_service_kit::JwtKeys;
 use sagaline_service_kit::secret::JwtSecret;
 
+use crate::output::{Out, OutputArgs};
 use crate::secret;
 
 /// What the token says.
@@ -32,23 +33,24 @@ pub(crate) struct TokenArgs {
     /// Data directory of `sagaline up`, which keeps its secret there
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Print a JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 /// Prints a token.
 pub(crate) fn run(args: &TokenArgs) -> anyhow::Result<ExitCode> {
     let secret = secret::given_or_existing(args.jwt_secret.as_ref(), args.data_dir.as_deref())?;
     let token = JwtKeys::new(&secret).mint(&args.sub, &args.role, args.ttl)?;
-    if args.json {
-        println!(
-            "{}",
-            serde_json::json!({ "token": token, "sub": args.sub, "role": args.role, "ttlSeconds": args.ttl.as_secs() })
-        );
+    // Not with println!, which panics when nobody reads.
+    let mut out = Out::new(args.output);
+    if out.json {
+        out.json(&serde_json::json!({
+            "token": token, "sub": args.sub, "role": args.role, "ttlSeconds": args.ttl.as_secs(),
+        }))?;
     } else {
-        println!("{token}");
+        out.line(token)?;
     }
+    out.flush()?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -79,7 +81,7 @@ mod tests {
 
     #[test]
     fn durations_have_units() {
-        assert_eq!(duration("24h"), Ok(Duration::from_secs(86_400)));
+        assert_eq!(duration("24h"), Ok(Duration::from_hours(24)));
         assert_eq!(duration("15"), Ok(Duration::from_secs(15)));
         assert!(duration("soon").is_err());
         assert!(duration("5w").is_err());

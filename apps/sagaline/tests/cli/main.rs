@@ -1,0 +1,16 @@
+//! The operator's command line as a process: what it asks of the services, what it shows, and how it exits.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+mod catalogue;
+mod commands;
+mod dead_letters;
+mod errors;
+mod fake;
+mod orders;
+mod process;
+mod topics;
