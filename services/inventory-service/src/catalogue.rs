@@ -5,8 +5,9 @@ use sagaline_contracts::{Money, Sku};
 use sagaline_store::{Index, Store, StoreError, Write};
 
 use crate::STOCK;
-use crate::stock::Stock;
+use crate::stock::StockDocument;
 
+/// SKU, name, price in hundredths, units.
 const NAMED: [(&str, &str, i64, u64); 10] = [
     ("LIMITED-1", "Limited Stock Item", 4_999, 5),
     ("KEYBOARD-1", "Mechanical Keyboard", 8_900, 500),
@@ -20,27 +21,29 @@ const NAMED: [(&str, &str, i64, u64); 10] = [
     ("NOTEBOOK-1", "Dotted Notebook", 1_250, 5_000),
 ];
 
-fn catalogue() -> impl Iterator<Item = (String, String, i64, u64)> {
+/// The products that a new installation starts with.
+pub fn catalogue() -> Vec<StockDocument> {
     let numbered = (1..=100).map(|n| (format!("SKU-{n}"), format!("Item {n}"), 1_000, 1_000_000));
-    let named = NAMED.iter().map(|(sku, name, cents, units)| ((*sku).to_owned(), (*name).to_owned(), *cents, *units));
-    numbered.chain(named)
+    let named = NAMED
+        .iter()
+        .map(|(sku, name, cents, units)| ((*sku).to_owned(), (*name).to_owned(), *cents, *units));
+    let products = numbered
+        .chain(named)
+        .filter_map(|(sku, name, cents, units)| {
+            let (sku, price) = (Sku::new(sku).ok()?, Money::from_cents(cents).ok()?);
+            Some(StockDocument::new(sku, name, price, units))
+        });
+    products.collect()
 }
 
-/// Puts every product that is missing in stock. What is there stays as it is, so any number of instances may do this.
-pub(crate) async fn seed(store: &dyn Store) -> Result<(), StoreError> {
-    let mut writes = Vec::new();
-    for (sku, name, cents, units) in catalogue() {
-        let (Ok(id), Ok(price)) = (Sku::new(&sku), Money::from_cents(cents)) else {
-            continue;
-        };
-        let stock = Stock::new(id, &name, price, units);
-        let body = serde_json::to_vec(&stock).map_err(|source| StoreError::Unusable {
-            collection: STOCK.to_owned(),
-            id: sku.clone(),
-            source: source.into(),
-        })?;
-        writes.push(Write { id: sku, expected: 0, body: Bytes::from(body), index: Index::default() });
-    }
+/// Puts every product in stock that is missing. What is there stays as it is, so any number of instances may do this at once.
+pub async fn seed(store: &dyn Store) -> Result<(), StoreError> {
+    let writes = catalogue().into_iter().map(|document| Write {
+        id: document.sku().to_string(),
+        expected: 0,
+        body: Bytes::from(document.encode()),
+        index: Index::default(),
+    });
     // A conflict says that it is there already.
-    store.save(STOCK, writes).await.map(|_| ())
+    store.save(STOCK, writes.collect()).await.map(|_| ())
 }

@@ -3,7 +3,7 @@
 //! Read [`domain`] first: it has every decision. [`stock`] says how counters stay exact although a store saves one
 //! document at a time.
 
-mod catalogue;
+pub mod catalogue;
 pub mod domain;
 mod effects;
 mod http;

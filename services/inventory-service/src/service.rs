@@ -1,4 +1,4 @@
-//! The service: its consumer, its sweep and its HTTP server.
+//! The service: its consumer, its stock and its HTTP server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,15 +6,16 @@ use std::time::Duration;
 use sagaline_runtime::{Runner, RunnerOptions};
 use sagaline_service_host::ServiceHost;
 use sagaline_service_kit::AdminGate;
-use sagaline_store::StoreError;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::domain::Inventory;
 use crate::effects::StockEffects;
+use crate::stock::{Ledger, Limits};
 use crate::{ORDERS, catalogue, http};
 
-const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
-const RECOVERY_INTERVAL: Duration = Duration::from_secs(30);
+/// How long the start waits between two tries to reach the store.
+const SEED_RETRY: Duration = Duration::from_millis(500);
 
 /// The service's own flags: none.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -23,47 +24,43 @@ pub struct Options {}
 
 /// Runs the service until the shutdown, then drains.
 pub async fn run(host: ServiceHost, _: Options, listener: TcpListener) -> anyhow::Result<()> {
-    let store = Arc::clone(&host.ports.store);
-    let effects = Arc::new(StockEffects::new(Arc::clone(&store)));
-    let routes = http::routes(store, Arc::clone(&host.ports.clock), AdminGate::new(host.keys.clone()));
-    let runner =
-        Runner::new(Arc::new(Inventory), Arc::clone(&effects), host.ports.clone(), RunnerOptions::new(ORDERS));
-    let consuming = async {
-        seeded(&host).await;
-        let consume = async { runner.run(host.shutdown.clone()).await.map_err(anyhow::Error::from) };
-        let sweep = async {
-            sweep(&host, &effects).await;
-            Ok(())
+    let (store, clock) = (Arc::clone(&host.ports.store), Arc::clone(&host.ports.clock));
+    let ledger = Ledger::new(Arc::clone(&store), Arc::clone(&clock), Limits::default());
+    let effects = Arc::new(StockEffects::new(ledger));
+    let gate = AdminGate::new(host.keys.clone());
+    let routes = http::routes(store, clock, Arc::clone(&effects), gate);
+    let work = async {
+        if !seeded(&host).await {
+            return Ok(());
+        }
+        let runner = Runner::new(
+            Arc::new(Inventory),
+            Arc::clone(&effects),
+            host.ports.clone(),
+            RunnerOptions::new(ORDERS),
+        );
+        // The stock is settled once more after the last batch.
+        let consumed = CancellationToken::new();
+        let consume = async {
+            let result = runner.run(host.shutdown.clone()).await;
+            consumed.cancel();
+            result
         };
-        tokio::try_join!(consume, sweep).map(|_| ())
+        let (result, ()) = tokio::join!(consume, effects.maintain(consumed.clone()));
+        result.map_err(anyhow::Error::from)
     };
-    tokio::try_join!(host.serve(listener, routes), consuming).map(|_| ())
+    tokio::try_join!(host.serve(listener, routes), work).map(|_| ())
 }
 
-/// Waits until the catalogue is in stock.
-async fn seeded(host: &ServiceHost) {
+/// Waits until the catalogue is in stock; `false` when the service shall stop instead.
+async fn seeded(host: &ServiceHost) -> bool {
     while let Err(error) = catalogue::seed(&*host.ports.store).await {
+        tracing::warn!(%error, "the catalogue is not in stock yet: waiting for the store");
         host.ports.health.down("store", &error.to_string());
         tokio::select! {
-            () = host.shutdown.cancelled() => return,
-            () = tokio::time::sleep(SWEEP_INTERVAL) => {}
+            () = host.shutdown.cancelled() => return false,
+            () = tokio::time::sleep(SEED_RETRY) => {}
         }
     }
-}
-
-/// Settles marks on SKUs that nobody orders just now, and what earlier processes left.
-async fn sweep(host: &ServiceHost, effects: &StockEffects) {
-    let mut sweeps = tokio::time::interval(SWEEP_INTERVAL);
-    let mut recoveries = tokio::time::interval(RECOVERY_INTERVAL);
-    loop {
-        let swept: Result<(), StoreError> = tokio::select! {
-            () = host.shutdown.cancelled() => return,
-            _ = sweeps.tick() => effects.sweep().await,
-            _ = recoveries.tick() => effects.recover().await,
-        };
-        if let Err(error) = swept {
-            // The consumer reports the outage; what is left is settled by a later sweep.
-            tracing::debug!(error = %error, "marks were not settled");
-        }
-    }
+    true
 }

@@ -219,12 +219,10 @@ fn begin(state: &InventoryState, start: &Start<'_>) -> Decided {
             "attempt {} begins although the goods are out already",
             start.attempt
         )),
-        Hold::None | Hold::Failed { .. } | Hold::Released(_) => {
-            Decision::Effect(Effect::Reserve {
-                attempt: start.attempt,
-                items: summed(start.items),
-            })
-        }
+        Hold::None | Hold::Failed { .. } | Hold::Released(_) => Decision::Effect(Effect::Reserve {
+            attempt: start.attempt,
+            items: summed(start.items),
+        }),
     }
 }
 

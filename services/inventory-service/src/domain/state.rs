@@ -92,12 +92,12 @@ impl InventoryState {
         }
     }
 
-    /// Nothing more is expected, though a retry may come. An order that was barred ahead of its beginning is still
+    /// Nothing more is expected, though a retry may come. An attempt that was barred ahead of its beginning is still
     /// expected to begin.
     pub(super) fn is_settled(&self) -> bool {
         match self.hold {
             Hold::Shipped(_) => true,
-            Hold::Failed { .. } | Hold::Released(_) => true,
+            Hold::Failed { .. } | Hold::Released(_) => self.barred <= self.attempt,
             Hold::None | Hold::Reserved(_) => false,
         }
     }

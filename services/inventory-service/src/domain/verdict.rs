@@ -51,7 +51,11 @@ impl InventoryState {
             reservations.find(|(reservation, _)| reservation.taken_in == operation.attempt)
         else {
             let decided = self.attempt.max(self.barred) >= operation.attempt;
-            return if decided { Verdict::Void } else { Verdict::Open };
+            return if decided {
+                Verdict::Void
+            } else {
+                Verdict::Open
+            };
         };
         let mut items = reservation.items.iter();
         let Some(item) = items.find(|item| item.sku == *sku && item.qty == operation.qty) else {
@@ -65,6 +69,10 @@ impl InventoryState {
             }
             (StockOp::Release, Standing::Shipped) | (StockOp::Ship, Standing::Released) => false,
         };
-        if counts { Verdict::Counts } else { Verdict::Void }
+        if counts {
+            Verdict::Counts
+        } else {
+            Verdict::Void
+        }
     }
 }

@@ -1,0 +1,67 @@
+//! The service's HTTP: what is in stock, and how more gets there.
+
+mod products;
+mod restock;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::FromRef;
+use axum::routing::{get, post};
+use sagaline_saga::Clock;
+use sagaline_service_kit::{AdminGate, Problem};
+use sagaline_store::{Store, StoreError};
+
+use crate::effects::StockEffects;
+
+/// What the handlers share.
+#[derive(Clone)]
+struct Api {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    effects: Arc<StockEffects>,
+    gate: AdminGate,
+}
+
+impl FromRef<Api> for AdminGate {
+    fn from_ref(api: &Api) -> Self {
+        api.gate.clone()
+    }
+}
+
+/// The service's routes: reads go to `store`, writes through the same ledger as the orders'.
+pub fn routes(
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    effects: Arc<StockEffects>,
+    gate: AdminGate,
+) -> Router {
+    let api = Api {
+        store,
+        clock,
+        effects,
+        gate,
+    };
+    Router::new()
+        .route("/products", get(products::all))
+        .route("/products/{sku}", get(products::one))
+        .route("/admin/products/{sku}/restock", post(restock::restock))
+        .with_state(api)
+}
+
+/// The kit's middleware logs requests; this says what is behind the answer.
+fn outage(error: &StoreError) -> Problem {
+    tracing::warn!(%error, "the stock cannot be reached");
+    Problem::unavailable("the stock cannot be read or written just now", 1)
+}
+
+fn damaged(sku: &str, error: &dyn std::fmt::Display) -> Problem {
+    tracing::error!(sku, %error, "a stock document is damaged");
+    Problem::internal()
+}
+
+fn unknown(sku: &str) -> Problem {
+    Problem::not_found(format!("there is no product {sku:?}"))
+}
