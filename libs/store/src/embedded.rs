@@ -4,8 +4,12 @@
 //! commit). A batch holds the documents and their index entries, so both agree after any crash. Reads do not wait for
 //! the writer.
 
+mod batch;
+mod cell;
 mod due_floor;
 mod engine;
+mod failure;
+mod queue;
 mod record;
 mod versions;
 mod writer;
@@ -16,8 +20,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::embedded::engine::{Engine, EngineCell, Failure};
-use crate::embedded::writer::WriterHandle;
+use crate::embedded::cell::EngineCell;
+use crate::embedded::engine::Engine;
+use crate::embedded::failure::Failure;
+use crate::embedded::queue::WriterHandle;
 use crate::{ListQuery, SaveResult, Store, StoreError, Stored, Write};
 
 /// More documents than this are read on a thread that may block.

@@ -4,6 +4,7 @@
 //! asked of the server: no sessions, no transactions. Writes are acknowledged by the majority, in their journals.
 
 mod bson;
+mod failure;
 mod save;
 mod update;
 
@@ -23,8 +24,7 @@ use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use crate::mongo::bson::BodyError;
-use crate::mongo::save::Ambiguous;
-use crate::mongo::update::{ReplyError, Unstorable};
+use crate::mongo::failure::Failure;
 use crate::{ListQuery, SaveResult, Store, StoreError, Stored, Write};
 
 /// Documents that are removed by one command when a collection is cleared.
@@ -44,55 +44,6 @@ impl Default for MongoLimits {
         Self {
             selection: Duration::from_secs(2),
             operation: Duration::from_secs(10),
-        }
-    }
-}
-
-/// Why `MongoDB` could not do as asked.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("the MongoDB driver failed")]
-    Driver(#[from] mongodb::error::Error),
-    #[error(transparent)]
-    Reply(ReplyError),
-    #[error(transparent)]
-    Ambiguous(Ambiguous),
-    #[error("no answer within {0:?}")]
-    TooSlow(Duration),
-    #[error("the document is refused")]
-    Refused {
-        id: String,
-        #[source]
-        source: ReplyError,
-    },
-    #[error("the document cannot be used")]
-    Body {
-        id: String,
-        #[source]
-        source: BodyError,
-    },
-}
-
-impl From<Unstorable> for Failure {
-    fn from(Unstorable { id, error }: Unstorable) -> Self {
-        Self::Body { id, source: error }
-    }
-}
-
-impl Failure {
-    fn into_error(self, collection: &str, operation: impl FnOnce() -> String) -> StoreError {
-        let unusable = |id, source| StoreError::Unusable {
-            collection: collection.to_owned(),
-            id,
-            source,
-        };
-        match self {
-            Self::Refused { id, source } => unusable(id, Box::new(source)),
-            Self::Body { id, source } => unusable(id, Box::new(source)),
-            outage => StoreError::Unavailable {
-                operation: operation(),
-                source: Box::new(outage),
-            },
         }
     }
 }

@@ -1,10 +1,8 @@
-//! The database on disk: its collections, how they are read, and how it is reopened after a failure.
+//! The database on disk: its collections, and how they are read.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Write as _;
 use std::ops::Bound;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,8 +16,9 @@ use parking_lot::RwLock;
 
 use crate::embedded::EmbeddedOptions;
 use crate::embedded::due_floor::DueFloor;
-use crate::embedded::record::{self, Record, RecordError};
-use crate::{ListQuery, StoreError, Stored};
+use crate::embedded::failure::Failure;
+use crate::embedded::record::{self, Record};
+use crate::{ListQuery, Stored};
 
 const MIB: u64 = 1024 * 1024;
 /// What is not yet in tables is replayed at the next start: less of it makes a quicker start.
@@ -31,119 +30,6 @@ const INDEX_BUFFER_BYTES: u64 = 8 * MIB;
 const APART_BYTES_MIN: u32 = 512;
 /// With several, one of them spins while another merges tables, which halves what a small machine can write.
 const BACKGROUND_THREADS: usize = 1;
-/// So much must be writable before a store that failed is opened again.
-const PROBE_BYTES: usize = 4 * 1024 * 1024;
-
-/// Why the engine could not do as asked. Cloned to everyone whose write was in a failed batch.
-#[derive(Debug, Clone, thiserror::Error)]
-pub(super) enum Failure {
-    #[error("the storage engine failed")]
-    Engine(#[source] Arc<fjall::Error>),
-    #[error("the disk cannot be written")]
-    Disk(#[source] Arc<std::io::Error>),
-    #[error("document {id:?} cannot be read")]
-    Document {
-        id: String,
-        #[source]
-        source: Arc<RecordError>,
-    },
-    #[error("the storage engine is closed after a failure and could not be opened again yet")]
-    Closed,
-    #[error("the writer has stopped")]
-    Stopped,
-    #[error("the disk took too long")]
-    TooSlow,
-}
-
-impl From<fjall::Error> for Failure {
-    fn from(error: fjall::Error) -> Self {
-        Self::Engine(Arc::new(error))
-    }
-}
-
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        Self::Disk(Arc::new(error))
-    }
-}
-
-impl Failure {
-    pub(super) fn into_error(
-        self,
-        collection: &str,
-        operation: impl FnOnce() -> String,
-    ) -> StoreError {
-        match self {
-            Self::Document { id, source } => StoreError::Unusable {
-                collection: collection.to_owned(),
-                id,
-                source: Box::new(source),
-            },
-            outage => StoreError::Unavailable {
-                operation: operation(),
-                source: Box::new(outage),
-            },
-        }
-    }
-}
-
-/// The engine, or nothing while it could not be opened again after a failure.
-pub(super) struct EngineCell {
-    engine: RwLock<Option<Engine>>,
-    folder: PathBuf,
-    options: EmbeddedOptions,
-}
-
-impl std::fmt::Debug for EngineCell {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let folder = self.folder.display();
-        write!(f, "EngineCell({folder}, {:?})", self.options)
-    }
-}
-
-impl EngineCell {
-    pub(super) fn open(folder: &Path, options: EmbeddedOptions) -> Result<Self, Failure> {
-        Ok(Self {
-            engine: RwLock::new(Some(Engine::open(folder, options)?)),
-            folder: folder.to_path_buf(),
-            options,
-        })
-    }
-
-    pub(super) fn read<T>(
-        &self,
-        read: impl FnOnce(&Engine) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        match &*self.engine.read() {
-            Some(engine) => read(engine),
-            None => Err(Failure::Closed),
-        }
-    }
-
-    /// After a failed write the engine refuses further ones until it is opened again. It goes on serving reads until
-    /// the disk takes writes, and only then is closed and opened.
-    pub(super) fn recover(&self) -> Result<(), Failure> {
-        self.probe()?;
-        let mut engine = self.engine.write();
-        // the folder's lock is free only when the old one is gone
-        drop(engine.take());
-        *engine = Some(Engine::open(&self.folder, self.options)?);
-        Ok(())
-    }
-
-    fn probe(&self) -> Result<(), std::io::Error> {
-        let path = self.folder.join("probe");
-        let probe = || {
-            let mut file = File::create(&path)?;
-            file.write_all(&vec![1; PROBE_BYTES])?;
-            file.sync_all()
-        };
-        let probed = probe();
-        std::fs::remove_file(&path).ok();
-        probed
-    }
-}
-
 /// An open database.
 pub(super) struct Engine {
     database: Database,
@@ -163,7 +49,7 @@ pub(super) struct Collection {
 }
 
 impl Engine {
-    fn open(folder: &Path, options: EmbeddedOptions) -> Result<Self, Failure> {
+    pub(super) fn open(folder: &Path, options: EmbeddedOptions) -> Result<Self, Failure> {
         let database = Database::builder(folder)
             .max_journaling_size(JOURNAL_BYTES_MAX)
             .cache_size(CACHE_BYTES)

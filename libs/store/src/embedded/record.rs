@@ -116,27 +116,30 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Calls `remove` and `insert` with the keys of the entries that go and come when `id` moves from `old` to `new`.
-pub(super) fn reindex(
-    id: &str,
-    old: &Index,
-    new: &Index,
-    mut remove: impl FnMut(Vec<u8>),
-    mut insert: impl FnMut(Vec<u8>),
-) {
+/// An index entry, by its key, that goes or comes.
+#[derive(Debug)]
+pub(super) enum Change {
+    Remove(Vec<u8>),
+    Insert(Vec<u8>),
+}
+
+/// Calls `change` for each entry that goes or comes when `id` moves from `old` to `new`.
+pub(super) fn reindex(id: &str, old: &Index, new: &Index, mut change: impl FnMut(Change)) {
+    let mut step = |old: Option<Vec<u8>>, new: Option<Vec<u8>>| {
+        old.map(Change::Remove).map(&mut change);
+        new.map(Change::Insert).map(&mut change);
+    };
     if old.due != new.due {
-        old.due.map(|due| due_key(due, id)).map(&mut remove);
-        new.due.map(|due| due_key(due, id)).map(&mut insert);
+        let key = |due| due_key(due, id);
+        step(old.due.map(key), new.due.map(key));
     }
     if old.rank != new.rank {
         let key = |rank| ranked_key(None, rank, id);
-        old.rank.map(key).map(&mut remove);
-        new.rank.map(key).map(&mut insert);
+        step(old.rank.map(key), new.rank.map(key));
     }
     if old.rank != new.rank || old.tag != new.tag {
         let key = |index: &Index| Some(ranked_key(Some(index.tag.as_deref()?), index.rank?, id));
-        key(old).map(&mut remove);
-        key(new).map(&mut insert);
+        step(key(old), key(new));
     }
 }
 
@@ -230,7 +233,6 @@ mod tests {
             settled: true,
             ..index.clone()
         };
-        let touched = |_| panic!("an entry was touched");
-        reindex("a", &index, &settled, touched, touched);
+        reindex("a", &index, &settled, |change| panic!("{change:?}"));
     }
 }

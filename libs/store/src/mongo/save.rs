@@ -9,7 +9,7 @@ use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::error::{Error as DriverError, ErrorKind};
 use mongodb::options::ReadConcern;
 
-use crate::mongo::Failure;
+use crate::mongo::failure::Failure;
 use crate::mongo::update::{self, Reply, ReplyError, UpdateCommand};
 use crate::{SaveResult, Write};
 
