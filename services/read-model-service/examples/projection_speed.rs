@@ -130,7 +130,12 @@ fn interleaved(orders: usize) -> anyhow::Result<Vec<Inbound>> {
     Ok(timed.into_iter().map(|(_, message)| message).collect())
 }
 
-async fn measure(name: &str, messages: &[Inbound], is_read: bool) -> anyhow::Result<()> {
+async fn measure(
+    name: &str,
+    messages: &[Inbound],
+    feed_readers: usize,
+    idle_readers: usize,
+) -> anyhow::Result<()> {
     let broker: Arc<dyn Broker> = Arc::new(NoBroker);
     let ports = Ports {
         store: Arc::new(MemoryStore::new(MemoryLimits {
@@ -141,7 +146,13 @@ async fn measure(name: &str, messages: &[Inbound], is_read: bool) -> anyhow::Res
         health: Arc::new(SilentHealth),
     };
     let (hub, stats) = (Arc::new(Hub::default()), Arc::new(Stats::default()));
-    let reader = is_read.then(|| hub.feed.subscribe(FeedForm::Batch));
+    let feed: Vec<_> = (0..feed_readers)
+        .map(|_| hub.feed.subscribe(FeedForm::Batch))
+        .collect();
+    let idle: Result<Vec<_>, _> = (0..idle_readers)
+        .map(|n| OrderId::new(format!("idle-{n}")).map(|id| hub.watchers.watch(id)))
+        .collect();
+    let idle = idle?;
     let store = Arc::clone(&ports.store);
     let projector = Projector::new(
         ports,
@@ -159,7 +170,7 @@ async fn measure(name: &str, messages: &[Inbound], is_read: bool) -> anyhow::Res
         encoding += flushing.elapsed();
     }
     let took = watch.elapsed();
-    drop(reader);
+    drop((feed, idle));
     let micros = took.as_secs_f64() * 1e6 / f64::from(u32::try_from(messages.len())?);
     println!(
         "{name}: {} events in {took:.2?}, {micros:.2} µs per event, {:.0} events/s on one core (feed {encoding:.2?}); {} orders kept",
@@ -176,7 +187,14 @@ async fn main() -> anyhow::Result<()> {
         .nth(1)
         .map_or(Ok(100_000), |text| text.parse())?;
     let messages = interleaved(orders)?;
-    measure("warm-up   ", &messages[..messages.len() / 10], false).await?;
-    measure("no reader ", &messages, false).await?;
-    measure("one reader", &messages, true).await
+    measure(
+        "warm-up            ",
+        &messages[..messages.len() / 10],
+        0,
+        0,
+    )
+    .await?;
+    measure("nobody reads       ", &messages, 0, 0).await?;
+    measure("1,000 idle readers ", &messages, 0, 1_000).await?;
+    measure("one reads the feed ", &messages, 1, 0).await
 }

@@ -144,14 +144,19 @@ impl<'a> Fold<'a> {
         if is_wish && wish.by.as_deref() == Some(SAGA_TIMEOUT) {
             view.stalled_since = view.stalled_since.or(Some(entry.effective));
         }
-        let cancel = view.cancel.get_or_insert(CancelView {
-            action: action_name(wish.action),
-            requested_by: wish.by.as_deref(),
-            reason: wish.reason.as_deref(),
-            at: entry.effective,
-            decided_by: None,
-        });
-        cancel.decided_by = cancel.decided_by.or(wish.decided_by);
+        // What follows from a failure is no cancellation: somebody has to have asked.
+        if is_wish && view.cancel.is_none() {
+            view.cancel = Some(CancelView {
+                action: action_name(wish.action),
+                requested_by: wish.by.as_deref(),
+                reason: wish.reason.as_deref(),
+                at: entry.effective,
+                decided_by: None,
+            });
+        }
+        if let Some(cancel) = &mut view.cancel {
+            cancel.decided_by = cancel.decided_by.or(wish.decided_by);
+        }
     }
 
     fn refuse(&mut self, entry: &'a Entry, refusal: &'a CommandRejected) {

@@ -105,9 +105,13 @@ fn an_order_that_takes_too_long_is_stalled_until_it_has_an_outcome() {
     assert_eq!(stalled["cancel"]["requestedBy"], "saga-timeout");
     assert!(project(&events).fold().head().stalled);
     events.push(event("x", 61, Some("w"), shipping_failed(1)));
+    events.push(event("z", 61, Some("w"), ruling(1)));
     events.push(event("y", 62, Some("x"), cancelled(1)));
     assert!(!project(&events).fold().head().stalled);
     assert_eq!(document(&events)["stalledSince"], Value::Null);
+    assert_eq!(document(&events)["cancel"]["decidedBy"], "shipping");
+    // what follows from a failure was asked for by nobody
+    assert_eq!(document(&failed())["cancel"], Value::Null);
 }
 
 #[test]
