@@ -1,12 +1,17 @@
-//! The order service: takes orders, and sees each to its outcome.
+//! The order service: takes orders, knows how they end, and owns their attempts.
+//!
+//! Read [`domain`] first: it has every decision. [`intake`] saves new orders together, `http` asks and answers.
 
 pub mod domain;
 mod http;
-mod intake;
+pub mod intake;
+pub mod measure;
+mod options;
+mod producer;
 mod service;
-mod validate;
+#[cfg(test)]
+mod testing;
+mod waiters;
 
-pub use service::{Options, run};
-
-/// The port that the service listens on when nothing else is configured.
-pub const PORT: u16 = 4001;
+pub use options::Options;
+pub use service::{PORT, SPEC, run};

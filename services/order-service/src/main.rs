@@ -2,17 +2,6 @@
 
 use std::process::ExitCode;
 
-use order_service::{PORT, domain::SERVICE};
-use sagaline_service_host::ServiceSpec;
-use sagaline_service_kit::config::ServiceDefaults;
-
 fn main() -> ExitCode {
-    let spec = ServiceSpec {
-        defaults: ServiceDefaults {
-            name: SERVICE,
-            port: PORT,
-        },
-        about: "Takes orders, and sees each to its outcome",
-    };
-    sagaline_service_host::main(spec, order_service::run)
+    sagaline_service_host::main(order_service::SPEC, order_service::run)
 }

@@ -1,77 +1,92 @@
-//! The service: its consumer, its intake and its HTTP server.
+//! The service put together.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use sagaline_runtime::{AckedSet, NoEffects, OutboxRelay, RelayFaults, Runner, RunnerOptions};
-use sagaline_service_host::ServiceHost;
-use sagaline_service_kit::AdminGate;
+use anyhow::Context;
+use sagaline_runtime::{AckedSet, OutboxRelay, Producer, Runner, RunnerOptions};
+use sagaline_service_host::{ServiceHost, ServiceSpec};
+use sagaline_service_kit::config::ServiceDefaults;
+use sagaline_service_kit::{AdminGate, ids};
 use tokio::net::TcpListener;
 
 use crate::domain::{COLLECTION, OrderSaga, SERVICE};
-use crate::http::{Api, routes};
-use crate::intake::Intake;
+use crate::http::{self, App};
+use crate::intake::{Intake, IntakeLimits};
+use crate::measure::{Gauges, Measured, count_now_and_then};
+use crate::options::Options;
+use crate::producer::LazyProducer;
+use crate::waiters::Waiters;
 
-/// The service's own flags.
-#[derive(Debug, Clone, clap::Args)]
-#[group(skip)]
-pub struct Options {
-    /// An order in flight for longer is stalled, and cancelled
-    #[arg(long, env = "SAGA_TIMEOUT", default_value = "30s", value_parser = duration, value_name = "DURATION")]
-    pub saga_timeout: Duration,
-    /// How long a checkout waits for the outcome
-    #[arg(long, env = "CHECKOUT_WAIT", default_value = "10s", value_parser = duration, value_name = "DURATION")]
-    pub checkout_wait: Duration,
-}
+/// The port that the service listens on when nothing else is configured.
+pub const PORT: u16 = 4001;
 
-fn duration(text: &str) -> Result<Duration, String> {
-    let complaint = || format!("{text:?} is no duration: say for instance 500ms, 90s or 5m");
-    let at = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(at);
-    let number: u64 = number.parse().map_err(|_| complaint())?;
-    match unit {
-        "ms" => Ok(Duration::from_millis(number)),
-        "" | "s" => Ok(Duration::from_secs(number)),
-        "m" => Ok(Duration::from_secs(number.saturating_mul(60))),
-        _ => Err(complaint()),
-    }
-}
+/// What the service is called and where it listens.
+pub const SPEC: ServiceSpec = ServiceSpec {
+    defaults: ServiceDefaults {
+        name: SERVICE,
+        port: PORT,
+    },
+    about: "Takes orders, knows how they end, and takes operators' retries and compensations",
+};
 
-/// Runs the service until the shutdown, then drains.
+/// Runs the service until the host's shutdown, then drains.
 pub async fn run(host: ServiceHost, options: Options, listener: TcpListener) -> anyhow::Result<()> {
-    let producer = host.ports.broker.producer(SERVICE).await?;
-    let acked = AckedSet::default();
-    let relay = OutboxRelay::new(Arc::clone(&producer), acked.clone(), RelayFaults::default());
-    let (intake, task) = Intake::new(host.ports.clone(), relay, options.saga_timeout);
-    let saga = Arc::new(OrderSaga {
+    let saga = OrderSaga {
         timeout: options.saga_timeout,
-    });
-    let runner = Runner::new(
+    };
+    let ports = host.ports.clone();
+    let producer: Arc<dyn Producer> =
+        Arc::new(LazyProducer::new(Arc::clone(&ports.broker), SERVICE));
+    let acked = AckedSet::default();
+    let relay = OutboxRelay::new(Arc::clone(&producer), acked.clone(), options.relay_faults());
+    let gauges = Arc::new(Gauges::default());
+    let waiters = Waiters::default();
+    let (intake, workers) = Intake::new(
+        Arc::clone(&ports.store),
+        relay.clone(),
+        Arc::clone(&ports.health),
+        Arc::clone(&gauges),
+        IntakeLimits::default(),
+    );
+    // They end by themselves, when the last handler is done.
+    let workers = tokio::spawn(workers.run());
+
+    let participant = Measured {
         saga,
-        Arc::new(NoEffects),
-        host.ports.clone(),
+        gauges: Arc::clone(&gauges),
+        clock: Arc::clone(&ports.clock),
+    };
+    let runner = Runner::new(
+        Arc::new(participant),
+        Arc::new(waiters.clone()),
+        ports.clone(),
         RunnerOptions::new(COLLECTION),
     )
-    .with_acked(acked);
-    let api = Api {
-        intake: Arc::new(intake),
-        ports: host.ports.clone(),
+    .with_acked(acked)
+    .with_faults(options.sweep_faults());
+
+    let app = App {
+        ports: ports.clone(),
+        intake,
+        saga,
+        waiters,
+        relay: relay.clone(),
         producer,
-        gate: AdminGate::new(host.keys.clone()),
         checkout_wait: options.checkout_wait,
+        draw_id: ids::random_uuid,
+        shutdown: host.shutdown.clone(),
     };
-    let serving = host.serve(listener, routes(api));
-    let taking = async {
-        task.run().await;
-        Ok(())
-    };
-    let consuming = async {
+    let routes = http::routes(app, AdminGate::new(host.keys.clone()));
+    let consume = async {
         runner
             .run(host.shutdown.clone())
             .await
-            .map_err(anyhow::Error::from)
+            .context("the consumer ended")
     };
-    tokio::try_join!(serving, taking, consuming).map(|_| ())
+    let census = async {
+        count_now_and_then(ports, relay, gauges, host.shutdown.clone()).await;
+        Ok(())
+    };
+    tokio::try_join!(host.serve(listener, routes), consume, census)?;
+    workers.await.context("the intake ended early")
 }

@@ -183,6 +183,7 @@ impl Identities {
     }
 
     /// The same request, when `target` turns out to be the order that one of the identities belongs to already.
+    #[must_use]
     pub fn moved_to(self, target: &OrderId) -> Self {
         let kind = self
             .iter()
@@ -256,10 +257,10 @@ mod tests {
         ];
         let mut seen = vec![request().fingerprint()];
         for change in changes {
-            let mut changed = request();
-            change(&mut changed);
-            assert!(!seen.contains(&changed.fingerprint()), "{changed:?}");
-            seen.push(changed.fingerprint());
+            let mut other = request();
+            change(&mut other);
+            assert!(!seen.contains(&other.fingerprint()), "{other:?}");
+            seen.push(other.fingerprint());
         }
         assert_eq!(request().fingerprint(), request().fingerprint());
     }
