@@ -119,6 +119,49 @@ async fn what_tail_writes_append_reads() {
 }
 
 #[tokio::test]
+async fn the_messages_of_one_order_are_told_in_order_of_time_over_all_topics() {
+    let broker = Broker::start().await;
+    for (topic, name, second) in [
+        ("order.OrderConfirmed.v1", "order.OrderConfirmed.v1", 3),
+        ("order.OrderCancelled.v1", "order.OrderCancelled.v1", 1),
+        ("ops.CommandRejected.v1", "ops.CommandRejected.v1", 2),
+    ] {
+        let payload =
+            json!({ "orderId": "o-1", "reason": "r", "command": "c", "requestedBy": "ann" });
+        let event = json!({
+            "eventId": format!("e-{second}"), "type": name, "version": 1, "timestamp": format!("2026-01-31T12:00:0{second}Z"),
+            "correlationId": "o-1", "key": "o-1", "payload": payload,
+        });
+        let line = [
+            "events",
+            "append",
+            "--topic",
+            topic,
+            "-",
+            "--kafka-brokers",
+            &broker.address,
+        ];
+        run_reading(&line, &event.to_string()).await.exits(0);
+    }
+    let line = [
+        "events",
+        "tail",
+        "--order",
+        "o-1",
+        "--from-beginning",
+        "--no-follow",
+        "--json",
+    ];
+    let ran = broker.run(&line).await;
+    let ids: Vec<Value> = ran
+        .json()
+        .iter()
+        .map(|event| event["eventId"].clone())
+        .collect();
+    assert_eq!(ids, ["e-1", "e-2", "e-3"]);
+}
+
+#[tokio::test]
 async fn tail_shows_what_comes_for_the_order_that_is_wanted() {
     let broker = Broker::start().await;
     broker.append("OrderCancelled", &cancelled("o-2")).await;

@@ -99,10 +99,13 @@ fn trial(
     })
 }
 
-/// The folder of the binaries under test.
+/// The folder of the binaries under test; `SAGALINE_BINARIES` names another one.
 fn binaries() -> PathBuf {
-    Path::new(env!("CARGO_BIN_EXE_sagaline"))
+    let built = Path::new(env!("CARGO_BIN_EXE_sagaline"))
         .parent()
-        .map(Path::to_path_buf)
+        .map(Path::to_path_buf);
+    std::env::var_os("SAGALINE_BINARIES")
+        .map(PathBuf::from)
+        .or(built)
         .unwrap_or_default()
 }

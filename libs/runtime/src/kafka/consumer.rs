@@ -47,7 +47,7 @@ pub(super) fn config(
         .set("auto.commit.interval.ms", "500")
         .set("enable.auto.offset.store", "false")
         .set("enable.partition.eof", "false")
-        .set("fetch.wait.max.ms", "500")
+        .set("fetch.wait.max.ms", "100")
         .set("fetch.error.backoff.ms", "50")
         .set("queued.min.messages", "5000")
         .set("queued.max.messages.kbytes", "16384")

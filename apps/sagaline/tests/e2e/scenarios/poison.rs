@@ -28,7 +28,7 @@ async fn dead_letter(world: &World, topic: &str, partition: i32, offset: i64) ->
         loop {
             let letters = world.client.dead_letters().await?;
             let ours = |letter: &&Value| {
-                letter["originalTopic"] == topic
+                letter["topic"] == topic
                     && letter["partition"] == partition
                     && letter["offset"] == offset
             };
@@ -63,6 +63,10 @@ async fn decide(world: &World, letter: &Value, decision: &str, body: &Value) -> 
 
 pub async fn every_kind_of_poison_is_a_dead_letter_with_a_reason(world: &mut World) -> Result<()> {
     let key = |n: usize| format!("poison-kind-{n}");
+    world
+        .known
+        .foreign
+        .extend((0..10).map(|n| format!("poison-{n}")));
     let edited = |n: usize, pointer: &str, value: Value| {
         let mut event = created(&key(n), &format!("poison-{n}"));
         if let Some(place) = event.pointer_mut(pointer) {
