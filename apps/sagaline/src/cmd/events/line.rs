@@ -31,12 +31,7 @@ pub(super) fn human(message: &impl Message, paint: Paint) -> String {
     let value = message.payload().unwrap_or_default();
     let envelope: Option<Envelope> = serde_json::from_slice(value).ok();
     let key = String::from_utf8_lossy(message.key().unwrap_or_default());
-    let said = envelope
-        .as_ref()
-        .and_then(|envelope| envelope.timestamp.as_ref());
-    let said = said.and_then(|at| at.as_str()?.parse::<Timestamp>().ok());
-    let written = message.timestamp().to_millis();
-    let at = said.or_else(|| written.map(|ms| Timestamp::from_micros(ms.saturating_mul(1_000))));
+    let at = happened(envelope.as_ref()).or_else(|| written(message));
     let (topic, topic_tone) = topic(message.topic());
     let text = match &envelope {
         Some(event) => summary(short_name(&event.r#type), &event.payload),
@@ -59,7 +54,23 @@ pub(super) fn human(message: &impl Message, paint: Paint) -> String {
         message.offset(),
         printable(&text),
     );
-    line.trim_end().to_owned()
+    format!("{}\n", line.trim_end())
+}
+
+/// When it happened, as the event says; of what is no event, when it was written.
+pub(super) fn time_of(message: &impl Message) -> Option<Timestamp> {
+    let envelope: Option<Envelope> =
+        serde_json::from_slice(message.payload().unwrap_or_default()).ok();
+    happened(envelope.as_ref()).or_else(|| written(message))
+}
+
+fn happened(envelope: Option<&Envelope>) -> Option<Timestamp> {
+    envelope?.timestamp.as_ref()?.as_str()?.parse().ok()
+}
+
+fn written(message: &impl Message) -> Option<Timestamp> {
+    let millis = message.timestamp().to_millis()?;
+    Some(Timestamp::from_micros(millis.saturating_mul(1_000)))
 }
 
 /// `OrderCreated` of its topic, `OrderCreated.dlq` of that of its dead letters; others by their whole name.
@@ -120,7 +131,7 @@ mod tests {
         );
         assert_eq!(
             line,
-            "2026-01-31 12:00:00.500  OrderCancelled          o-1  2/17  timeout"
+            "2026-01-31 12:00:00.500  OrderCancelled          o-1  2/17  timeout\n"
         );
     }
 
@@ -132,10 +143,10 @@ mod tests {
         );
         assert_eq!(
             line,
-            "2026-01-31 12:00:00.000  OrderCreated.dlq        o-1  2/17  no event: oops\\n"
+            "2026-01-31 12:00:00.000  OrderCreated.dlq        o-1  2/17  no event: oops\\n\n"
         );
         let line = human(&message("mine", None), Paint::none());
-        assert!(line.ends_with("no value"), "{line}");
+        assert!(line.ends_with("no value\n"), "{line}");
     }
 
     #[test]

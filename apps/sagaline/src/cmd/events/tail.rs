@@ -7,7 +7,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError as ClientFailure, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
-use sagaline_contracts::OrderId;
+use sagaline_contracts::{OrderId, Timestamp};
 
 use super::super::Common;
 use super::line;
@@ -28,7 +28,8 @@ pub(super) struct TailArgs {
     /// Only messages of this order
     #[arg(long, value_name = "ID")]
     order: Option<OrderId>,
-    /// Begin with the oldest message that the broker has. Messages of one partition come in order, others as they are read
+    /// Begin with the oldest message that the broker has. Messages of one partition come in order, others as they are read;
+    /// with --order and --no-follow all come in order of time
     #[arg(long)]
     from_beginning: bool,
     /// Stop after so many
@@ -70,7 +71,9 @@ fn tail(config: &ClientConfig, args: &TailArgs, mut out: Out) -> anyhow::Result<
         ));
     }
     let ends = places.into_iter().filter(|(_, (low, high))| low < high);
+    let is_sorted = args.order.is_some() && args.no_follow;
     let tail = Tail {
+        sorted: is_sorted.then(Vec::new),
         wanted: args.order.as_ref().map(OrderId::as_str),
         left: args.count,
         ends: args
@@ -112,6 +115,8 @@ fn places(
 }
 
 struct Tail<'a> {
+    /// What is shown at the end, in order of time: one order's messages are few.
+    sorted: Option<Vec<(Option<Timestamp>, Vec<u8>)>>,
     /// Only messages with this key.
     wanted: Option<&'a str>,
     /// How many are still to be shown.
@@ -148,6 +153,11 @@ impl Tail<'_> {
                 }
             }
         }
+        let mut sorted = self.sorted.unwrap_or_default();
+        sorted.sort_by_key(|(at, _)| *at);
+        for (_, line) in sorted {
+            out.raw(&line)?;
+        }
         out.flush()?;
         Ok(())
     }
@@ -174,11 +184,14 @@ impl Tail<'_> {
         if !is_wanted {
             return Ok(());
         }
-        if out.json {
-            out.raw(&line::json_line(message))?;
+        let line = if out.json {
+            line::json_line(message)
         } else {
-            let line = line::human(message, out.paint);
-            out.line(line)?;
+            line::human(message, out.paint).into_bytes()
+        };
+        match &mut self.sorted {
+            Some(sorted) => sorted.push((line::time_of(message), line)),
+            None => out.raw(&line)?,
         }
         self.left = self.left.map(|left| left.saturating_sub(1));
         Ok(())
