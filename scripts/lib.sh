@@ -65,7 +65,8 @@ start_sagaline() {
   pipe=$scratch/sagaline.out
   rm -f "$pipe"
   mkfifo "$pipe"
-  "$binary" up "$@" > "$pipe" 2> "$scratch/sagaline.log" &
+  # a session of its own: Ctrl-C reaches this script, and the script tells it to stop, once
+  setsid "$binary" up "$@" > "$pipe" 2> "$scratch/sagaline.log" &
   started+=($!)
   exec 3< "$pipe"
   addresses=
