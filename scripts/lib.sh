@@ -3,6 +3,7 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+target=${CARGO_TARGET_DIR:-$root/target}
 cache=${SAGALINE_CACHE:-$HOME/.cache/sagaline}
 PATH=$PATH:$cache/tools:$HOME/.cargo/bin
 

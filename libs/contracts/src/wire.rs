@@ -158,23 +158,12 @@ where
         .transpose()
 }
 
-fn positive<E: de::Error>(attempt: u32) -> Result<u32, E> {
-    match attempt {
-        0 => Err(E::custom("attempt must be 1 or more")),
-        attempt => Ok(attempt),
-    }
-}
-
 /// The number of an attempt.
 pub(crate) fn attempt<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    whole(deserializer).and_then(positive)
-}
-
-/// The number of an attempt, null, or (with `serde(default)`) nothing.
-pub(crate) fn optional_attempt<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<u32>, D::Error> {
-    optional_whole(deserializer)?.map(positive).transpose()
+    match whole(deserializer)? {
+        0 => Err(de::Error::custom("attempt must be 1 or more")),
+        attempt => Ok(attempt),
+    }
 }
 
 /// Text that is borrowed from the message where it has no escapes.

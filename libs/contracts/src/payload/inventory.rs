@@ -52,10 +52,10 @@ pub struct InventoryReserved {
     /// The attempt that this is for.
     #[serde(
         default,
-        deserialize_with = "crate::wire::optional_attempt",
+        deserialize_with = "crate::wire::optional_whole",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
+    #[schemars(range(max = 4_294_967_295_u32))]
     pub attempt: Option<u32>,
 }
 
@@ -77,10 +77,10 @@ pub struct InventoryFailed {
     /// The attempt that this is for.
     #[serde(
         default,
-        deserialize_with = "crate::wire::optional_attempt",
+        deserialize_with = "crate::wire::optional_whole",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
+    #[schemars(range(max = 4_294_967_295_u32))]
     pub attempt: Option<u32>,
 }
 
@@ -98,9 +98,9 @@ pub struct InventoryReleased {
     /// The attempt that this is for.
     #[serde(
         default,
-        deserialize_with = "crate::wire::optional_attempt",
+        deserialize_with = "crate::wire::optional_whole",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
+    #[schemars(range(max = 4_294_967_295_u32))]
     pub attempt: Option<u32>,
 }

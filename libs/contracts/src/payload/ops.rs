@@ -54,10 +54,10 @@ pub struct RetryRequested {
     /// The attempt that the operator saw fail: a second click of the same button is stale by then.
     #[serde(
         default,
-        deserialize_with = "crate::wire::optional_attempt",
+        deserialize_with = "crate::wire::optional_whole",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
+    #[schemars(range(max = 4_294_967_295_u32))]
     pub attempt: Option<u32>,
 }
 
@@ -79,10 +79,10 @@ pub struct CompensationRequested {
     /// The attempt that is to be undone.
     #[serde(
         default,
-        deserialize_with = "crate::wire::optional_attempt",
+        deserialize_with = "crate::wire::optional_whole",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
+    #[schemars(range(max = 4_294_967_295_u32))]
     pub attempt: Option<u32>,
     /// Who decided it; absent while nobody has.
     #[serde(

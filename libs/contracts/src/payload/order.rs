@@ -73,10 +73,10 @@ pub struct OrderConfirmed {
     /// The attempt that came through.
     #[serde(
         default,
-        deserialize_with = "crate::wire::optional_attempt",
+        deserialize_with = "crate::wire::optional_whole",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
+    #[schemars(range(max = 4_294_967_295_u32))]
     pub attempt: Option<u32>,
 }
 
@@ -91,10 +91,10 @@ pub struct OrderCancelled {
     /// The attempt that ended.
     #[serde(
         default,
-        deserialize_with = "crate::wire::optional_attempt",
+        deserialize_with = "crate::wire::optional_whole",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
+    #[schemars(range(max = 4_294_967_295_u32))]
     pub attempt: Option<u32>,
 }
 

@@ -18,10 +18,10 @@ pub struct PaymentAuthorized {
     /// The attempt that this is for.
     #[serde(
         default,
-        deserialize_with = "crate::wire::optional_attempt",
+        deserialize_with = "crate::wire::optional_whole",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
+    #[schemars(range(max = 4_294_967_295_u32))]
     pub attempt: Option<u32>,
 }
 
@@ -36,10 +36,10 @@ pub struct PaymentFailed {
     /// The attempt that this is for.
     #[serde(
         default,
-        deserialize_with = "crate::wire::optional_attempt",
+        deserialize_with = "crate::wire::optional_whole",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
+    #[schemars(range(max = 4_294_967_295_u32))]
     pub attempt: Option<u32>,
 }
 
@@ -56,9 +56,9 @@ pub struct PaymentRefunded {
     /// The attempt that this is for.
     #[serde(
         default,
-        deserialize_with = "crate::wire::optional_attempt",
+        deserialize_with = "crate::wire::optional_whole",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
+    #[schemars(range(max = 4_294_967_295_u32))]
     pub attempt: Option<u32>,
 }

@@ -18,10 +18,10 @@ pub struct OrderShipped {
     /// The attempt that this is for.
     #[serde(
         default,
-        deserialize_with = "crate::wire::optional_attempt",
+        deserialize_with = "crate::wire::optional_whole",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
+    #[schemars(range(max = 4_294_967_295_u32))]
     pub attempt: Option<u32>,
 }
 
@@ -36,9 +36,9 @@ pub struct ShippingFailed {
     /// The attempt that this is for.
     #[serde(
         default,
-        deserialize_with = "crate::wire::optional_attempt",
+        deserialize_with = "crate::wire::optional_whole",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
+    #[schemars(range(max = 4_294_967_295_u32))]
     pub attempt: Option<u32>,
 }
