@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -22,6 +22,9 @@ use super::refuse::Doorman;
 
 /// How long to wait when the system has no file descriptor left for a connection.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+
+/// Connections that the system keeps for us until we take them: a burst of clients is not told to come back in a second.
+const PENDING_CONNECTIONS: u32 = 1_024;
 
 /// Headers and pipelined requests that one connection may have waiting.
 const READ_BUFFER: usize = 64 * 1_024;
@@ -39,9 +42,19 @@ pub struct ServeError {
 
 /// Opens the port that a server shall listen on.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| ServeError { address, source })
+    listen(address).map_err(|source| ServeError { address, source })
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // A successor may open the port while connections of its predecessor are still fading away.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(PENDING_CONNECTIONS)
 }
 
 /// Serves until `shutdown` is cancelled, then lets connections finish, [`HttpOptions::drain_limit`] at most.
