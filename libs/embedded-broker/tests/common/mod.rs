@@ -1,6 +1,8 @@
 //! Clients for the tests.
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
+pub mod raw;
+
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::message::Message;
