@@ -132,6 +132,11 @@ pub trait Consumer: Send {
     /// Dropping the future loses nothing. A batch must be [done](Consumer::done) before the next one is asked for.
     async fn next(&mut self) -> Result<Option<Vec<Inbound>>, BrokerError>;
 
+    /// Whether the group has taken this member in: from then on messages come as they are published.
+    fn joined(&self) -> bool {
+        true
+    }
+
     /// What the last batch caused is durable: its offsets may be committed.
     async fn done(&mut self, batch: &[Inbound]);
 

@@ -10,6 +10,9 @@ use tokio_util::sync::CancellationToken;
 use crate::backoff::Backoff;
 use crate::{BrokerError, Consumer, Inbound, Outage, Ports};
 
+const JOIN_LIMIT: Duration = Duration::from_secs(20);
+const JOIN_POLL: Duration = Duration::from_millis(10);
+
 /// What a service does with messages.
 #[async_trait]
 pub trait BatchHandler: Send + Sync {
@@ -89,6 +92,7 @@ impl ConsumerLoop {
         let Some(mut consumer) = self.connect(&shutdown).await? else {
             return Ok(());
         };
+        self.wait_until_joined(consumer.as_mut(), &shutdown).await;
         let mut ticks = tokio::time::interval(self.options.tick_interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -129,6 +133,18 @@ impl ConsumerLoop {
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(None),
                 () = tokio::time::sleep(backoff.next()) => {}
+            }
+        }
+    }
+
+    /// A service that is not in its group yet would keep its first orders waiting: it is not ready. A group that takes long
+    /// to form is no reason to leave what is due undone, so this ends by itself.
+    async fn wait_until_joined(&self, consumer: &mut dyn Consumer, shutdown: &CancellationToken) {
+        let give_up = tokio::time::Instant::now() + JOIN_LIMIT;
+        while !consumer.joined() && tokio::time::Instant::now() < give_up {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(JOIN_POLL) => {}
             }
         }
     }

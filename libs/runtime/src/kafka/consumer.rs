@@ -84,6 +84,7 @@ impl InHand {
 
 struct Membership {
     in_hand: Arc<InHand>,
+    joined: Arc<AtomicBool>,
 }
 
 impl ClientContext for Membership {
@@ -93,6 +94,13 @@ impl ClientContext for Membership {
 }
 
 impl ConsumerContext for Membership {
+    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        // An assignment of nothing is one, too: there may be more members than partitions.
+        if matches!(rebalance, Rebalance::Assign(_)) {
+            self.joined.store(true, Ordering::Release);
+        }
+    }
+
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         let Rebalance::Revoke(partitions) = rebalance else {
             return;
@@ -116,6 +124,7 @@ type Member = BaseConsumer<Membership>;
 
 pub(super) struct KafkaConsumer {
     member: Arc<Member>,
+    joined: Arc<AtomicBool>,
     in_hand: Arc<InHand>,
     stop: Arc<AtomicBool>,
     batches: mpsc::Receiver<Result<Vec<Inbound>, BrokerError>>,
@@ -129,8 +138,10 @@ impl KafkaConsumer {
         batch_max: usize,
     ) -> Result<Self, BrokerError> {
         let in_hand = Arc::new(InHand::default());
+        let joined = Arc::new(AtomicBool::new(false));
         let context = Membership {
             in_hand: Arc::clone(&in_hand),
+            joined: Arc::clone(&joined),
         };
         let member: Arc<Member> = Arc::new(config.create_with_context(context).map_err(settings)?);
         member.subscribe(topics).map_err(settings)?;
@@ -152,6 +163,7 @@ impl KafkaConsumer {
             })?;
         Ok(Self {
             member,
+            joined,
             in_hand,
             stop,
             batches,
@@ -164,6 +176,10 @@ impl KafkaConsumer {
 impl Consumer for KafkaConsumer {
     async fn next(&mut self) -> Result<Option<Vec<Inbound>>, BrokerError> {
         self.batches.recv().await.transpose()
+    }
+
+    fn joined(&self) -> bool {
+        self.joined.load(Ordering::Acquire)
     }
 
     async fn done(&mut self, batch: &[Inbound]) {
