@@ -34,8 +34,16 @@ impl Drop for Worker {
 }
 
 impl Worker {
-    fn start(address: &str, settings: &[(&str, &str)], seen: mpsc::UnboundedSender<(i32, i64)>) -> Self {
-        let mut all = vec![("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "100"), ("fetch.wait.max.ms", "50")];
+    fn start(
+        address: &str,
+        settings: &[(&str, &str)],
+        seen: mpsc::UnboundedSender<(i32, i64)>,
+    ) -> Self {
+        let mut all = vec![
+            ("session.timeout.ms", "6000"),
+            ("heartbeat.interval.ms", "100"),
+            ("fetch.wait.max.ms", "50"),
+        ];
         all.extend_from_slice(settings);
         let consumer = Arc::new(consumer(address, "workers", &all));
         subscribe(&consumer, &["jobs"]);
@@ -44,17 +52,27 @@ impl Worker {
             let (consumer, stop) = (Arc::clone(&consumer), Arc::clone(&stop));
             move || work(&consumer, &stop, &seen)
         });
-        Self { stop, task: Some(task), consumer }
+        Self {
+            stop,
+            task: Some(task),
+            consumer,
+        }
     }
 
     fn assigned(&self) -> usize {
-        self.consumer.assignment().map_or(0, |assignment| assignment.count())
+        self.consumer
+            .assignment()
+            .map_or(0, |assignment| assignment.count())
     }
 
     /// A copy: a list of the client's own keeps the client from ending.
     fn partitions(&self) -> Vec<i32> {
         let assignment = self.consumer.assignment().unwrap();
-        let mut partitions: Vec<_> = assignment.elements().iter().map(|one| one.partition()).collect();
+        let mut partitions: Vec<_> = assignment
+            .elements()
+            .iter()
+            .map(|one| one.partition())
+            .collect();
         partitions.sort_unstable();
         partitions
     }
@@ -66,11 +84,7 @@ impl Worker {
     }
 }
 
-fn work(
-    consumer: &StreamConsumer,
-    stop: &AtomicBool,
-    seen: &mpsc::UnboundedSender<(i32, i64)>,
-) {
+fn work(consumer: &StreamConsumer, stop: &AtomicBool, seen: &mpsc::UnboundedSender<(i32, i64)>) {
     let runtime = tokio::runtime::Handle::current();
     while !stop.load(Ordering::Relaxed) {
         let next = async { tokio::time::timeout(Duration::from_millis(50), consumer.recv()).await };
@@ -131,7 +145,13 @@ async fn members_come_and_go(strategy: &str) {
             let mut n = 0_usize;
             while feeding.load(Ordering::Relaxed) {
                 let partition = n % sent.len();
-                send(&producer, "jobs", Some(i32::try_from(partition).unwrap()), &n.to_string()).await;
+                send(
+                    &producer,
+                    "jobs",
+                    Some(i32::try_from(partition).unwrap()),
+                    &n.to_string(),
+                )
+                .await;
                 sent[partition] += 1;
                 n += 1;
             }
@@ -141,7 +161,10 @@ async fn members_come_and_go(strategy: &str) {
     let one = Worker::start(&address, &settings, report.clone());
     until("one member has all", || one.assigned() == 4).await;
     let two = Worker::start(&address, &settings, report.clone());
-    until("two members have two each", || one.assigned() == 2 && two.assigned() == 2).await;
+    until("two members have two each", || {
+        one.assigned() == 2 && two.assigned() == 2
+    })
+    .await;
     let three = Worker::start(&address, &settings, report.clone());
     until("three members share", || {
         let mut counts = [one.assigned(), two.assigned(), three.assigned()];
@@ -150,7 +173,10 @@ async fn members_come_and_go(strategy: &str) {
     })
     .await;
     two.leave().await;
-    until("two members share again", || one.assigned() + three.assigned() == 4).await;
+    until("two members share again", || {
+        one.assigned() + three.assigned() == 4
+    })
+    .await;
     one.leave().await;
     until("the last member has all", || three.assigned() == 4).await;
     feeding.store(false, Ordering::Relaxed);
@@ -191,7 +217,10 @@ async fn a_static_member_that_restarts_keeps_its_partitions_without_a_rebalance(
     let (report, _reports) = mpsc::unbounded_channel();
     let first = Worker::start(&address, &[("group.instance.id", "a")], report.clone());
     let second = Worker::start(&address, &[("group.instance.id", "b")], report.clone());
-    until("both have two", || first.assigned() == 2 && second.assigned() == 2).await;
+    until("both have two", || {
+        first.assigned() == 2 && second.assigned() == 2
+    })
+    .await;
     let before = second.partitions();
     // A static member does not leave the group when it is closed.
     second.leave().await;
@@ -213,9 +242,16 @@ async fn a_member_that_falls_silent_is_replaced_after_its_session() {
     let (report, _reports) = mpsc::unbounded_channel();
     let silent = common::raw::join_and_fall_silent(&address, "workers", "jobs", 1_500).await;
     let begun = Instant::now();
-    let worker = Worker::start(&address, &[("partition.assignment.strategy", "range")], report);
+    let worker = Worker::start(
+        &address,
+        &[("partition.assignment.strategy", "range")],
+        report,
+    );
     until("the survivor has all", || worker.assigned() == 4).await;
-    assert!(begun.elapsed() >= Duration::from_millis(1_000), "the silent member was given no time");
+    assert!(
+        begun.elapsed() >= Duration::from_millis(1_000),
+        "the silent member was given no time"
+    );
     drop(silent);
     worker.leave().await;
     broker.shutdown().await;
@@ -231,16 +267,35 @@ async fn groups_are_listed_and_deleted() {
     until("the worker has all", || worker.assigned() == 4).await;
     let reader = consumer(&address, "other", &[]);
     let groups = reader.fetch_group_list(None, PATIENCE).unwrap();
-    let found: Vec<_> = groups.groups().iter().map(|group| (group.name(), group.state(), group.members().len())).collect();
+    let found: Vec<_> = groups
+        .groups()
+        .iter()
+        .map(|group| (group.name(), group.state(), group.members().len()))
+        .collect();
     assert_eq!(found, [("workers", "Stable", 1)]);
     let admin: AdminClient<DefaultClientContext> = client(&address).create().unwrap();
-    let refused = admin.delete_groups(&["workers"], &AdminOptions::new()).await.unwrap();
-    assert!(refused[0].is_err(), "a group with members cannot be deleted");
+    let refused = admin
+        .delete_groups(&["workers"], &AdminOptions::new())
+        .await
+        .unwrap();
+    assert!(
+        refused[0].is_err(),
+        "a group with members cannot be deleted"
+    );
     worker.leave().await;
     until("the group is deleted", || {
-        futures::executor::block_on(admin.delete_groups(&["workers"], &AdminOptions::new())).unwrap()[0].is_ok()
+        futures::executor::block_on(admin.delete_groups(&["workers"], &AdminOptions::new()))
+            .unwrap()[0]
+            .is_ok()
     })
     .await;
-    assert_eq!(reader.fetch_group_list(None, PATIENCE).unwrap().groups().len(), 0);
+    assert_eq!(
+        reader
+            .fetch_group_list(None, PATIENCE)
+            .unwrap()
+            .groups()
+            .len(),
+        0
+    );
     broker.shutdown().await;
 }

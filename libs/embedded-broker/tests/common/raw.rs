@@ -1,12 +1,13 @@
 //! A client without a library, to do what no library does.
 
+use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use kafka_protocol::messages::{
-    ApiKey, GroupId, JoinGroupRequest, JoinGroupResponse, RequestHeader, ResponseHeader, SyncGroupRequest, SyncGroupResponse,
+    ApiKey, GroupId, JoinGroupRequest, JoinGroupResponse, RequestHeader, ResponseHeader,
+    SyncGroupRequest, SyncGroupResponse,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
-use bytes::{BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -18,7 +19,10 @@ pub struct RawClient {
 
 impl RawClient {
     pub async fn connect(address: &str) -> Self {
-        Self { stream: TcpStream::connect(address).await.unwrap(), sent: 0 }
+        Self {
+            stream: TcpStream::connect(address).await.unwrap(),
+            sent: 0,
+        }
     }
 
     pub async fn call<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
@@ -27,7 +31,8 @@ impl RawClient {
         let mut frame = vec![0; usize::try_from(length).unwrap()];
         self.stream.read_exact(&mut frame).await.unwrap();
         let mut frame = Bytes::from(frame);
-        let answered = ResponseHeader::decode(&mut frame, R::Response::header_version(version)).unwrap();
+        let answered =
+            ResponseHeader::decode(&mut frame, R::Response::header_version(version)).unwrap();
         assert_eq!(answered.correlation_id, header);
         let response = R::Response::decode(&mut frame, version).unwrap();
         assert!(frame.is_empty());
@@ -51,7 +56,12 @@ pub fn frame<R: Request>(version: i16, correlation_id: i32, request: &R) -> Byte
         .with_request_api_version(version)
         .with_correlation_id(correlation_id)
         .with_client_id(Some(StrBytes::from_static_str("raw")))
-        .encode(&mut frame, ApiKey::try_from(R::KEY).unwrap().request_header_version(version))
+        .encode(
+            &mut frame,
+            ApiKey::try_from(R::KEY)
+                .unwrap()
+                .request_header_version(version),
+        )
         .unwrap();
     request.encode(&mut frame, version).unwrap();
     let length = i32::try_from(frame.len() - 4).unwrap();
@@ -60,7 +70,12 @@ pub fn frame<R: Request>(version: i16, correlation_id: i32, request: &R) -> Byte
 }
 
 /// Joins a group as its only member, takes nothing, and keeps the connection open in silence.
-pub async fn join_and_fall_silent(address: &str, group: &str, topic: &str, session_timeout_ms: i32) -> RawClient {
+pub async fn join_and_fall_silent(
+    address: &str,
+    group: &str,
+    topic: &str,
+    session_timeout_ms: i32,
+) -> RawClient {
     let text = |value: &str| StrBytes::from_string(value.to_owned());
     let mut subscription = BytesMut::new();
     subscription.put_i16(0);
