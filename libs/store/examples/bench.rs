@@ -226,7 +226,13 @@ impl Bench {
             run(times.len()).await;
             times.push(before.elapsed());
         }
-        self.report(operation, batch, times, started.elapsed(), cpu_time().saturating_sub(cpu));
+        self.report(
+            operation,
+            batch,
+            times,
+            started.elapsed(),
+            cpu_time().saturating_sub(cpu),
+        );
     }
 
     async fn measure_callers<R>(
@@ -255,7 +261,13 @@ impl Bench {
             }
         });
         let times = futures::future::join_all(callers).await.concat();
-        self.report(operation, batch, times, started.elapsed(), cpu_time().saturating_sub(cpu));
+        self.report(
+            operation,
+            batch,
+            times,
+            started.elapsed(),
+            cpu_time().saturating_sub(cpu),
+        );
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a report")]

@@ -2,6 +2,7 @@
 //!
 //! Read [`domain`] first: it has every decision. [`intake`] saves new orders together, `http` asks and answers.
 
+pub mod announce;
 pub mod domain;
 mod http;
 pub mod intake;

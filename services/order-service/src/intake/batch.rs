@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sagaline_contracts::OrderId;
-use sagaline_runtime::{HealthSink, Outage, OutboxRelay};
-use sagaline_saga::{Emission, OrderRecord};
+use sagaline_runtime::{HealthSink, Outage};
+use sagaline_saga::OrderRecord;
 use sagaline_store::{SaveResult, Store, StoreError, Stored, Write};
 use tokio::sync::oneshot;
 
 use super::draft::Base;
 use super::{Draft, IntakeError, Placed};
+use crate::announce::{Announcement, Announcer};
 use crate::domain::{COLLECTION, Identity, IdentityKind, Order, Phase};
 use crate::measure::Gauges;
 
@@ -138,7 +139,7 @@ enum Considered {
 /// Saves batches of requests.
 pub(super) struct Desk {
     store: Arc<dyn Store>,
-    relay: OutboxRelay,
+    announcer: Announcer,
     health: Arc<dyn HealthSink>,
     gauges: Arc<Gauges>,
     limit: Duration,
@@ -147,14 +148,14 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn new(
         store: Arc<dyn Store>,
-        relay: OutboxRelay,
+        announcer: Announcer,
         health: Arc<dyn HealthSink>,
         gauges: Arc<Gauges>,
         limit: Duration,
     ) -> Self {
         Self {
             store,
-            relay,
+            announcer,
             health,
             gauges,
             limit,
@@ -263,20 +264,20 @@ impl Desk {
         self.settle(contested, again).await
     }
 
-    /// Answers for new orders, and hands their events to the relay.
+    /// Answers for new orders, and hands their events in to be published.
     fn announce(&self, created: Vec<Job>) {
         if created.is_empty() {
             return;
         }
         self.gauges.placed(created.len());
-        let mut emissions: Vec<(OrderId, Emission)> = Vec::with_capacity(created.len());
+        let mut emissions: Vec<Announcement> = Vec::with_capacity(created.len());
         for mut job in created {
             let order_id = job.draft.order_id().clone();
             let told = job.draft.take_emissions().into_iter();
             emissions.extend(told.map(|emission| (order_id.clone(), emission)));
             job.answer(Ok(Placed::Created(order_id)));
         }
-        self.relay.hand_over(emissions);
+        self.announcer.announce(emissions);
     }
 
     /// Answers those at whose id something stands already.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sagaline_contracts::OrderId;
-use sagaline_runtime::{HealthSink, OutboxRelay};
+use sagaline_runtime::HealthSink;
 use sagaline_store::Store;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
@@ -106,7 +106,7 @@ impl Intake {
     /// An intake on `store`; the events of what is saved go to `relay`.
     pub fn new(
         store: Arc<dyn Store>,
-        relay: OutboxRelay,
+        announcer: Announcer,
         health: Arc<dyn HealthSink>,
         gauges: Arc<Gauges>,
         limits: IntakeLimits,
