@@ -19,8 +19,8 @@ use sagaline_store::{Index, MemoryStore, Store, Write};
 use serde_json::json;
 use tokio::time::Instant;
 
-const BATCHES: usize = 300;
-const ORDERS_PER_BATCH: usize = 200;
+const BATCHES: u16 = 300;
+const ORDERS_PER_BATCH: u16 = 200;
 
 /// Time spent per step, over all batches.
 #[derive(Default)]
@@ -56,7 +56,8 @@ async fn main() -> ExitCode {
 }
 
 fn report(title: &str, spent: &Spent) {
-    let per_order = |time: Duration| time.as_secs_f64() * 1e6 / (BATCHES * ORDERS_PER_BATCH) as f64;
+    let orders = f64::from(BATCHES) * f64::from(ORDERS_PER_BATCH);
+    let per_order = |time: Duration| time.as_secs_f64() * 1e6 / orders;
     let (reserve, ship, learn) = (
         per_order(spent.reserve),
         per_order(spent.ship),
@@ -93,19 +94,19 @@ async fn run(skus: usize, items: usize) -> anyhow::Result<Spent> {
 }
 
 impl Bench {
-    async fn batch(&mut self, batch: usize) -> anyhow::Result<()> {
-        let wanted = (0..ORDERS_PER_BATCH).map(|n| {
-            let items = (0..self.items).filter_map(|item| {
+    async fn batch(&mut self, batch: u16) -> anyhow::Result<()> {
+        let orders = (0..usize::from(ORDERS_PER_BATCH)).map(|n| {
+            let lines = (0..self.items).filter_map(|item| {
                 let sku = self.skus.get((n * 7 + item) % self.skus.len())?;
                 Some(ReservedItem {
                     sku: sku.clone(),
                     qty: 1,
                 })
             });
-            let items = items.collect();
+            let items = lines.collect();
             request(batch, n, Effect::Reserve { attempt: 1, items })
         });
-        let wanted: Vec<_> = wanted.collect::<anyhow::Result<_>>()?;
+        let wanted: Vec<_> = orders.collect::<anyhow::Result<_>>()?;
         let started = Instant::now();
         let outcomes = self.ledger.carry_out(&wanted).await?;
         self.spent.reserve += started.elapsed();
@@ -113,11 +114,11 @@ impl Bench {
         self.save_and_learn(&wanted, &held, Hold::Reserved, 0)
             .await?;
 
-        let shipped = held.iter().enumerate().map(|(n, items)| {
+        let orders = held.iter().enumerate().map(|(n, items)| {
             let items = items.clone();
             request(batch, n, Effect::Ship { attempt: 1, items })
         });
-        let shipped: Vec<_> = shipped.collect::<anyhow::Result<_>>()?;
+        let shipped: Vec<_> = orders.collect::<anyhow::Result<_>>()?;
         let started = Instant::now();
         let outcomes = self.ledger.carry_out(&shipped).await?;
         self.spent.ship += started.elapsed();
@@ -129,7 +130,7 @@ impl Bench {
         &mut self,
         requests: &[EffectRequest<Effect>],
         held: &[Vec<HeldItem>],
-        hold: fn(Reservation) -> Hold,
+        stands: fn(Reservation) -> Hold,
         expected: u64,
     ) -> anyhow::Result<()> {
         let writes = requests.iter().zip(held).map(|(request, items)| {
@@ -140,7 +141,7 @@ impl Bench {
             };
             let state = InventoryState {
                 attempt: 1,
-                hold: hold(reservation),
+                hold: stands(reservation),
                 ..InventoryState::default()
             };
             // About as large as a record with its inbox.
@@ -163,7 +164,7 @@ impl Bench {
     }
 }
 
-fn request(batch: usize, n: usize, effect: Effect) -> anyhow::Result<EffectRequest<Effect>> {
+fn request(batch: u16, n: usize, effect: Effect) -> anyhow::Result<EffectRequest<Effect>> {
     Ok(EffectRequest {
         order_id: OrderId::new(format!("3f2504e0-4f89-11d3-9a0c-{batch:06}{n:06}"))?,
         event_id: EventId::new("e")?,

@@ -1,6 +1,13 @@
 //! Stock under hostile schedules: instances that race, crash between any two store calls, lose answers, and write on although
 //! they were thought dead. Every schedule follows from its seed.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 mod hostile;
 
 use hostile::schedule::{self, Rules};

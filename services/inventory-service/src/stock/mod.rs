@@ -71,8 +71,6 @@ mod cache;
 mod document;
 mod ledger;
 mod marks;
-mod sweep;
 
 pub use document::{Counters, DamagedStock, Restock, Restocked, StockDocument};
-pub use ledger::{Ledger, LedgerError, Limits, RestockError};
-pub use sweep::Sightings;
+pub use ledger::{Ledger, LedgerError, Limits, RestockError, Sightings};

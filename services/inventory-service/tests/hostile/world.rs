@@ -195,15 +195,15 @@ impl World {
             );
         }
         for told in record.told {
-            self.react(&mut inner, &order_id, told);
+            self.react(&mut inner, &order_id, &told);
         }
     }
 
-    fn react(&self, inner: &mut Inner, order_id: &OrderId, told: Told) {
+    fn react(&self, inner: &mut Inner, order_id: &OrderId, told: &Told) {
         if !inner.reactions.insert((order_id.clone(), told.clone())) {
             return;
         }
-        match told {
+        match *told {
             Told::Reserved(attempt) => {
                 if inner.fates[&(order_id.clone(), attempt)] {
                     let shipped = OrderShipped {
@@ -218,7 +218,7 @@ impl World {
                 }
             }
             Told::Failed(attempt) | Told::Released(attempt) => {
-                inner.tally.shortages += usize::from(told == Told::Failed(attempt));
+                inner.tally.shortages += usize::from(*told == Told::Failed(attempt));
                 let next = attempt + 1;
                 if next <= ATTEMPTS_MAX && self.dice.per_mille(600) {
                     let retried = OrderRetried {

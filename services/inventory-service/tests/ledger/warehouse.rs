@@ -1,14 +1,12 @@
 //! A store that counts, fails and waits on demand, and orders in short.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use inventory_service::domain::{Effect, HeldItem, Hold, InventoryState, Outcome, Reservation};
-use inventory_service::stock::{Counters, Ledger, Limits, StockDocument};
+use inventory_service::stock::{Counters, Ledger, Limits, Restock, StockDocument};
 use inventory_service::{ORDERS, STOCK};
 use sagaline_contracts::payload::ReservedItem;
 use sagaline_contracts::{EventId, Money, OrderId, Sku, Timestamp};
@@ -294,4 +292,13 @@ pub(crate) fn items_of(outcome: Outcome) -> Vec<HeldItem> {
 
 pub(crate) fn is_short(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Short { .. })
+}
+
+pub(crate) fn restock(key: &str, qty: u32) -> Restock {
+    Restock {
+        key: key.to_owned(),
+        qty,
+        by: "ana".to_owned(),
+        at: Timestamp::EPOCH,
+    }
 }

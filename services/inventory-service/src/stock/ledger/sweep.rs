@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashSet};
 
 use sagaline_contracts::{OrderId, Sku};
 
+use super::{Ledger, LedgerError};
 use crate::STOCK;
 use crate::domain::Operation;
 use crate::stock::cache::Entry;
-use crate::stock::ledger::{Ledger, LedgerError};
 
 /// Documents with marks that one sweep looks at, besides those in the cache.
 const DUE_MAX: usize = 500;
@@ -39,7 +39,7 @@ impl Ledger {
         let mut seen = HashSet::new();
         let mut old: BTreeMap<OrderId, Vec<Sku>> = BTreeMap::new();
         {
-            let mut cache = self.cached().await;
+            let mut cache = self.cache.lock().await;
             for (sku, entry) in cache.iter_mut() {
                 for (operation, at) in entry.document.open() {
                     let sighting = (sku.clone(), operation.clone(), at);
@@ -54,18 +54,19 @@ impl Ledger {
             }
         }
         sightings.0 = seen;
-        self.learn_at(old).await?;
+        let orders: Vec<OrderId> = old.keys().cloned().collect();
+        self.learn_at(&orders, old).await?;
         Ok(())
     }
 
     /// Reads the documents with marks that nobody has written for a while.
     async fn read_quiet(&self) -> Result<(), LedgerError> {
-        let now = self.now().micros();
-        let quiet = self.store().due(STOCK, now, DUE_MAX).await?;
+        let now = self.clock.now().micros();
+        let quiet = self.store.due(STOCK, now, DUE_MAX).await?;
         if quiet.is_empty() {
             return Ok(());
         }
-        let mut cache = self.cached().await;
+        let mut cache = self.cache.lock().await;
         for stored in quiet {
             let Ok(sku) = Sku::new(&stored.id) else {
                 continue;
@@ -82,7 +83,7 @@ impl Ledger {
                         cache.lost(sku.clone(), old);
                     }
                     cache.remember(&sku, &mut entry);
-                    cache.keep(sku, entry, self.limits().cached_max);
+                    cache.keep(sku, entry, self.limits.cached_max);
                 }
                 Err(error) => tracing::error!(%sku, %error, "a stock document is damaged"),
             }

@@ -1,111 +1,34 @@
 //! Reads and writes stock documents: one compare-and-set per SKU and batch, however many orders want it.
 
+mod judgement;
+mod limits;
+mod sweep;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use sagaline_contracts::{OrderId, Sku, Timestamp};
-use sagaline_runtime::{EffectRequest, Outage};
+use sagaline_contracts::{OrderId, Sku};
+use sagaline_runtime::EffectRequest;
 use sagaline_saga::{Clock, EffectFailure};
 use sagaline_store::{Index, SaveResult, Store, StoreError, Write};
-use serde::Deserialize;
 use tokio::sync::Mutex as AsyncMutex;
 
-use crate::domain::{Effect, InventoryState, Outcome, StockOp};
+use crate::STOCK;
+use crate::domain::{Effect, Outcome, StockOp};
 use crate::stock::allocation::{Pressure, Slot, WorkingSet, skus};
 use crate::stock::cache::{Cache, Entry};
 use crate::stock::document::{Restock, Restocked, StockDocument};
-use crate::{ORDERS, STOCK};
+use judgement::{Judged, LOAD_MAX};
+use limits::ROUNDS_MAX;
 
-/// Lost races for the same SKUs before a call gives up: whoever wins each of them gets on, so somebody always does.
-const ROUNDS_MAX: usize = 64;
-/// Orders' documents that are asked for at once.
-const LOAD_MAX: usize = 500;
+pub use limits::{LedgerError, Limits, RestockError};
+pub use sweep::Sightings;
+
 /// For so long a document with marks is left to those who write it. Then the sweep of any instance looks after it.
 const QUIET: Duration = Duration::from_secs(1);
-
-/// What a [`Ledger`] holds at most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Operations on one SKU that are not settled. Beyond, the service waits as in an outage until they are.
-    pub marks_max: usize,
-    /// Documents that are kept in memory.
-    pub cached_max: usize,
-    /// Orders that are known to be saved and whose operations are not settled yet. Beyond, the sweep finds them.
-    pub judged_max: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            marks_max: 10_000,
-            cached_max: 10_000,
-            judged_max: 50_000,
-        }
-    }
-}
-
-/// Why stock could not be written.
-#[derive(Debug, thiserror::Error)]
-pub enum LedgerError {
-    /// The store is down.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Others write the same SKUs all the time.
-    #[error(
-        "the race for the same stock documents was lost {ROUNDS_MAX} times: too many instances write them"
-    )]
-    Contended,
-    /// Too many operations wait for their orders' documents.
-    #[error("{sku} has {marks_max} operations whose orders are not saved yet: waiting for them")]
-    Full {
-        /// The SKU.
-        sku: Sku,
-        /// The limit.
-        marks_max: usize,
-    },
-}
-
-impl From<LedgerError> for Outage {
-    fn from(error: LedgerError) -> Self {
-        match error {
-            LedgerError::Store(error) => error.into(),
-            other @ (LedgerError::Contended | LedgerError::Full { .. }) => {
-                Self::new("store", other)
-            }
-        }
-    }
-}
-
-/// Why units could not be added.
-#[derive(Debug, thiserror::Error)]
-pub enum RestockError {
-    /// There is no such SKU.
-    #[error("there is no product {0}")]
-    Unknown(Sku),
-    /// Its document must not be calculated with.
-    #[error("the stock document is damaged: {0}")]
-    Damaged(String),
-    /// It could not be written.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-}
-
-/// The saved document of an order, as far as stock wants to know.
-#[derive(Deserialize)]
-struct SavedOrder {
-    state: InventoryState,
-}
-
-/// The saved state of an order, and where it may have marks.
-struct Judged {
-    order_id: OrderId,
-    state: InventoryState,
-    /// SKUs that its state does not name.
-    besides: Vec<Sku>,
-}
 
 type Answer = Result<Outcome, EffectFailure>;
 
@@ -198,38 +121,6 @@ impl Ledger {
         Err(LedgerError::Contended.into())
     }
 
-    /// These orders' documents are saved: what they say of their operations is taken in with the next writes.
-    pub async fn learn(&self, orders: &[OrderId]) -> Result<(), StoreError> {
-        for orders in orders.chunks(LOAD_MAX) {
-            let states = self.states(orders).await?;
-            let judged = states.into_iter().map(|(order_id, state)| Judged {
-                order_id,
-                state,
-                besides: Vec::new(),
-            });
-            self.judge(judged);
-        }
-        Ok(())
-    }
-
-    /// As [`Self::learn`], for orders that have marks where their states may not say.
-    pub(super) async fn learn_at(
-        &self,
-        mut places: BTreeMap<OrderId, Vec<Sku>>,
-    ) -> Result<(), StoreError> {
-        let orders: Vec<OrderId> = places.keys().cloned().collect();
-        for orders in orders.chunks(LOAD_MAX) {
-            let states = self.states(orders).await?;
-            let judged = states.into_iter().map(|(order_id, state)| Judged {
-                besides: places.remove(&order_id).unwrap_or_default(),
-                order_id,
-                state,
-            });
-            self.judge(judged);
-        }
-        Ok(())
-    }
-
     /// Writes documents with settled operations that no batch has written for a while; with `all`, every one at once.
     pub async fn settle_idle(&self, all: bool) -> Result<(), LedgerError> {
         let mut cache = self.cache.lock().await;
@@ -249,46 +140,6 @@ impl Ledger {
         set.settle();
         // Who lost a race has been heard: what it settled is recalled when the document is read again.
         self.save(&mut cache, set).await.map(|_| ())
-    }
-
-    pub(super) async fn cached(&self) -> tokio::sync::MutexGuard<'_, Cache> {
-        self.cache.lock().await
-    }
-
-    pub(super) fn store(&self) -> &dyn Store {
-        &*self.store
-    }
-
-    pub(super) fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-
-    pub(super) fn limits(&self) -> Limits {
-        self.limits
-    }
-
-    fn judge(&self, judged: impl Iterator<Item = Judged>) {
-        let mut known = self.judged.lock();
-        let room = self.limits.judged_max.saturating_sub(known.len());
-        known.extend(judged.take(room));
-    }
-
-    /// Tells the documents at hand what is known of their orders.
-    fn take_in_judged(&self, cache: &mut Cache) {
-        let judged = std::mem::take(&mut *self.judged.lock());
-        for Judged {
-            order_id,
-            state,
-            besides,
-        } in judged
-        {
-            for sku in state.skus().chain(&besides) {
-                if let Some(entry) = cache.get_mut(sku) {
-                    let verdict = |op: &_, sku: &_, at| state.verdict(op, sku, at);
-                    entry.document.judge(&order_id, verdict);
-                }
-            }
-        }
     }
 
     /// Takes these documents out of the cache, or reads them, and settles what is decided.
@@ -382,30 +233,6 @@ impl Ledger {
         let pressed = set.pressed(wanted(), marks_max);
         let mut full = pressed.into_iter().filter(|(_, pressure)| pressure.no_room);
         Ok(full.next().map(|(sku, _)| sku))
-    }
-
-    /// The states of these orders as they are saved. One without a document is left out, so is one that cannot be read: what
-    /// they did stays as it is.
-    async fn states(
-        &self,
-        orders: &[OrderId],
-    ) -> Result<Vec<(OrderId, InventoryState)>, StoreError> {
-        if orders.is_empty() {
-            return Ok(Vec::new());
-        }
-        let ids: Vec<&str> = orders.iter().map(OrderId::as_str).collect();
-        let stored = self.store.load(ORDERS, &ids).await?;
-        let mut states = Vec::with_capacity(orders.len());
-        for (order_id, stored) in orders.iter().zip(stored) {
-            let Some(stored) = stored else { continue };
-            match serde_json::from_slice::<SavedOrder>(&stored.body) {
-                Ok(saved) => states.push((order_id.clone(), saved.state)),
-                Err(error) => {
-                    tracing::error!(%order_id, %error, "an order's document cannot be read");
-                }
-            }
-        }
-        Ok(states)
     }
 
     /// Writes what changed, and puts everything back into the cache that is as it is saved. Gives the SKUs that somebody else
