@@ -59,7 +59,10 @@ impl Announcer {
         let waiting = self.waiting.fetch_add(count, Ordering::Relaxed);
         if waiting + count > WAITING_MAX {
             self.waiting.fetch_sub(count, Ordering::Relaxed);
-            tracing::debug!(events = count, "too many events wait to be published; the sweep publishes these");
+            tracing::debug!(
+                events = count,
+                "too many events wait to be published; the sweep publishes these"
+            );
             return;
         }
         for announcement in announcements {
@@ -75,7 +78,11 @@ impl Announcers {
     /// Publishes until every [`Announcer`] is gone and everything that was handed in was tried once.
     pub async fn run(self) {
         let workers = (0..WORKERS).map(|_| {
-            let (queue, waiting, relay) = (Arc::clone(&self.queue), Arc::clone(&self.waiting), self.relay.clone());
+            let (queue, waiting, relay) = (
+                Arc::clone(&self.queue),
+                Arc::clone(&self.waiting),
+                self.relay.clone(),
+            );
             tokio::spawn(work(queue, waiting, relay))
         });
         for ended in futures::future::join_all(workers).await {
@@ -101,5 +108,119 @@ async fn work(
             tracing::warn!(%error, events = taken, "new orders' events were not published; the sweep tries again");
         }
         waiting.fetch_sub(taken, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use sagaline_contracts::payload::OrderConfirmed;
+    use sagaline_runtime::{AckedSet, BrokerError, Outbound, Producer, RelayFaults};
+    use sagaline_saga::given::event;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    /// Publishes when it gets a permit, and remembers how many events went together.
+    struct Slow {
+        gate: Semaphore,
+        batches: parking_lot::Mutex<Vec<usize>>,
+    }
+
+    #[async_trait]
+    impl Producer for Slow {
+        async fn publish(&self, messages: Vec<Outbound>) -> Result<(), BrokerError> {
+            self.batches.lock().push(messages.len());
+            match self.gate.acquire().await {
+                Ok(permit) => permit.forget(),
+                Err(closed) => return Err(BrokerError::unavailable("publish", closed)),
+            }
+            Ok(())
+        }
+    }
+
+    fn announcements(range: std::ops::Range<usize>) -> Vec<Announcement> {
+        let one = |number: usize| {
+            let order_id = OrderId::new(format!("o-{number}")).unwrap();
+            let told = OrderConfirmed {
+                order_id: order_id.clone(),
+                attempt: None,
+            };
+            (order_id, Emission::of(&event(&format!("e-{number}"), told)))
+        };
+        range.map(one).collect()
+    }
+
+    fn slow() -> (Arc<Slow>, Announcer, Announcers, AckedSet) {
+        let producer = Arc::new(Slow {
+            gate: Semaphore::new(0),
+            batches: parking_lot::Mutex::default(),
+        });
+        let acked = AckedSet::default();
+        let shared = Arc::clone(&producer) as Arc<dyn Producer>;
+        let relay = OutboxRelay::new(shared, acked.clone(), RelayFaults::default());
+        let (announcer, announcers) = Announcer::new(relay);
+        (producer, announcer, announcers, acked)
+    }
+
+    #[tokio::test]
+    async fn what_gathers_during_a_publish_goes_out_together() {
+        let (producer, announcer, announcers, acked) = slow();
+        let running = tokio::spawn(announcers.run());
+        for number in 0..WORKERS {
+            announcer.announce(announcements(number..number + 1));
+            while producer.batches.lock().len() <= number {
+                tokio::task::yield_now().await;
+            }
+        }
+        for number in WORKERS..100 {
+            announcer.announce(announcements(number..number + 1));
+        }
+        drop(announcer);
+        producer.gate.add_permits(100);
+        running.await.unwrap();
+        assert_eq!(*producer.batches.lock(), [1, 1, 98]);
+        let all = announcements(0..100);
+        assert!(all.iter().all(|(_, emission)| acked.contains(&emission.id)));
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_bounded_and_room_comes_back() {
+        let (producer, announcer, announcers, acked) = slow();
+        announcer.announce(announcements(0..WAITING_MAX));
+        announcer.announce(announcements(WAITING_MAX..WAITING_MAX + 1));
+        let running = tokio::spawn(announcers.run());
+        producer.gate.add_permits(WAITING_MAX);
+        while announcer.waiting.load(Ordering::Relaxed) > 0 {
+            tokio::task::yield_now().await;
+        }
+        announcer.announce(announcements(WAITING_MAX + 1..WAITING_MAX + 2));
+        drop(announcer);
+        running.await.unwrap();
+        let last = announcements(WAITING_MAX - 1..WAITING_MAX + 2);
+        let told: Vec<_> = last
+            .iter()
+            .map(|(_, emission)| acked.contains(&emission.id))
+            .collect();
+        assert_eq!(
+            told,
+            [true, false, true],
+            "the one beyond the bound is left to the sweep"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_the_broker_refused_is_not_taken_for_told() {
+        let (producer, announcer, announcers, acked) = slow();
+        producer.gate.close();
+        announcer.announce(announcements(0..3));
+        drop(announcer);
+        announcers.run().await;
+        let none = announcements(0..3);
+        assert!(
+            none.iter()
+                .all(|(_, emission)| !acked.contains(&emission.id))
+        );
+        assert!(!producer.batches.lock().is_empty());
     }
 }

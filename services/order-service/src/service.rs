@@ -9,6 +9,7 @@ use sagaline_service_kit::config::ServiceDefaults;
 use sagaline_service_kit::{AdminGate, ids};
 use tokio::net::TcpListener;
 
+use crate::announce::Announcer;
 use crate::domain::{COLLECTION, OrderSaga, SERVICE};
 use crate::http::{self, App};
 use crate::intake::{Intake, IntakeLimits};
@@ -41,15 +42,16 @@ pub async fn run(host: ServiceHost, options: Options, listener: TcpListener) -> 
     let relay = OutboxRelay::new(Arc::clone(&producer), acked.clone(), options.relay_faults());
     let gauges = Arc::new(Gauges::default());
     let waiters = Waiters::default();
+    let (announcer, announcers) = Announcer::new(relay.clone());
     let (intake, workers) = Intake::new(
         Arc::clone(&ports.store),
-        relay.clone(),
+        announcer,
         Arc::clone(&ports.health),
         Arc::clone(&gauges),
         IntakeLimits::default(),
     );
-    // They end by themselves, when the last handler is done.
-    let workers = tokio::spawn(workers.run());
+    // These end by themselves: the workers when the last handler is done, the announcers when the last worker is.
+    let drained = tokio::spawn(async { tokio::join!(workers.run(), announcers.run()) });
 
     let participant = Measured {
         saga,
@@ -88,5 +90,6 @@ pub async fn run(host: ServiceHost, options: Options, listener: TcpListener) -> 
         Ok(())
     };
     tokio::try_join!(host.serve(listener, routes), consume, census)?;
-    workers.await.context("the intake ended early")
+    drained.await.context("the intake ended early")?;
+    Ok(())
 }

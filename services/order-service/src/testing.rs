@@ -24,6 +24,7 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use crate::announce::Announcer;
 use crate::domain::{COLLECTION, Order, OrderSaga};
 use crate::http::{App, routes};
 use crate::intake::{Intake, IntakeLimits};
@@ -280,9 +281,11 @@ impl World {
 
     /// An intake with its workers running.
     pub(crate) fn intake(&self, limits: IntakeLimits) -> Intake {
+        let (announcer, announcers) = Announcer::new(self.relay.clone());
+        tokio::spawn(announcers.run());
         let (intake, workers) = Intake::new(
             Arc::clone(&self.ports.store),
-            self.relay.clone(),
+            announcer,
             Arc::clone(&self.ports.health),
             Arc::clone(&self.gauges),
             limits,

@@ -16,6 +16,7 @@ use sagaline_runtime::HealthSink;
 use sagaline_store::Store;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
+use crate::announce::Announcer;
 use crate::domain::IdentityKind;
 use crate::measure::Gauges;
 use batch::{Desk, Job};
@@ -103,7 +104,7 @@ pub struct IntakeWorkers {
 }
 
 impl Intake {
-    /// An intake on `store`; the events of what is saved go to `relay`.
+    /// An intake on `store`; the events of what is saved go to `announcer`.
     pub fn new(
         store: Arc<dyn Store>,
         announcer: Announcer,
@@ -118,7 +119,7 @@ impl Intake {
         };
         let workers = IntakeWorkers {
             queue: Arc::new(Mutex::new(receiver)),
-            desk: Arc::new(Desk::new(store, relay, health, gauges, limits.store)),
+            desk: Arc::new(Desk::new(store, announcer, health, gauges, limits.store)),
             limits,
         };
         (intake, workers)

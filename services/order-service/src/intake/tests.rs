@@ -2,6 +2,7 @@ use std::sync::atomic::Ordering;
 
 use sagaline_contracts::payload::OrderItem;
 use sagaline_contracts::{EventType, Money, Sku};
+use sagaline_runtime::{AckedSet, OutboxRelay, Producer, RelayFaults};
 use sagaline_saga::{Applied, OrderRecord};
 use sagaline_store::Store;
 use tokio::sync::Semaphore;
@@ -489,13 +490,15 @@ async fn a_full_queue_and_a_slow_store_are_told_apart() {
 #[tokio::test]
 async fn what_was_handed_in_is_answered_before_the_workers_end() {
     let world = World::new();
+    let relay = OutboxRelay::new(
+        Arc::clone(&world.broker) as Arc<dyn Producer>,
+        AckedSet::default(),
+        RelayFaults::default(),
+    );
+    let (announcer, announcers) = Announcer::new(relay.clone());
     let (intake, workers) = Intake::new(
         Arc::clone(&world.ports.store),
-        OutboxRelay::new(
-            Arc::clone(&world.broker) as Arc<dyn sagaline_runtime::Producer>,
-            sagaline_runtime::AckedSet::default(),
-            sagaline_runtime::RelayFaults::default(),
-        ),
+        announcer,
         Arc::clone(&world.ports.health),
         Arc::clone(&world.gauges),
         IntakeLimits::default(),
@@ -505,7 +508,12 @@ async fn what_was_handed_in_is_answered_before_the_workers_end() {
         async move { intake.place(draft).await }
     });
     // the handle is gone once the request is answered, and then the workers end
-    workers.run().await;
+    futures::join!(workers.run(), announcers.run());
     created(placing.await.unwrap());
+    assert_eq!(
+        world.published().len(),
+        1,
+        "and told, without waiting for it"
+    );
     assert_eq!(world.gauges.in_flight(), 1);
 }
