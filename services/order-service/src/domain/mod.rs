@@ -3,6 +3,8 @@
 //! The happy path costs this service one event, `OrderShipped`. Everything else here is about attempts that fail, and
 //! about operators' commands.
 
+mod commands;
+mod identity;
 mod order;
 mod request;
 #[cfg(test)]
@@ -11,16 +13,13 @@ mod tests;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use sagaline_commands::{Command, action_name};
-use sagaline_contracts::payload::{
-    Action, CommandRejected, CompensationRequested, OrderCancelled, OrderConfirmed, OrderRetried,
-    RetryRequested,
-};
-use sagaline_contracts::{Event, EventType, Money, OrderId, Payload, Timestamp};
+use sagaline_contracts::payload::{Action, CompensationRequested, OrderCancelled, OrderConfirmed};
+use sagaline_contracts::{Event, EventType, OrderId, Payload, Timestamp};
 use sagaline_saga::{Participant, Standing, Transition};
 
+pub use identity::{Identities, Identity, IdentityKind};
 pub use order::{Facts, InventoryFact, Order, PaymentFact, Phase};
-pub use request::{Fingerprint, Identities, Identity, IdentityKind, NewOrder};
+pub use request::{Fingerprint, NewOrder};
 
 /// The service's name, and its consumer group.
 pub const SERVICE: &str = "order-service";
@@ -31,7 +30,6 @@ pub const STALLED: &str = "stalled";
 
 const TIMEOUT_REQUESTER: &str = "saga-timeout";
 const TIMEOUT_REASON: &str = "timeout";
-const NOBODY: &str = "unknown";
 /// The wait between two timeouts of an attempt doubles up to this many times.
 const DOUBLINGS_MAX: u32 = 12;
 
@@ -93,7 +91,7 @@ impl Participant for OrderSaga {
     fn decide(&self, order: &Order, event: &Event) -> Decision {
         match &event.payload {
             Payload::RetryRequested(wish) => self.retry(order, event.timestamp, wish),
-            Payload::CompensationRequested(wish) => address(order, wish),
+            Payload::CompensationRequested(wish) => commands::address(order, wish),
             payload => match (Fact::of(payload), payload.order_id()) {
                 (Some(fact), Some(order_id)) => self.learn(order, order_id, event, &fact),
                 _ => Decision::Ignore("not for the order service"),
@@ -178,111 +176,6 @@ impl OrderSaga {
             },
         }
     }
-
-    fn retry(&self, order: &Order, at: Timestamp, wish: &RetryRequested) -> Decision {
-        let stale = wish.attempt.is_some_and(|attempt| attempt != order.attempt);
-        let refusal = match (order.phase, order.total) {
-            (Phase::Unknown, _) => "the order is unknown",
-            (Phase::Pending, _) => "the order is in flight",
-            (Phase::Confirmed, _) => "the order is confirmed",
-            (Phase::Cancelled, _) if stale => "the order is not in that attempt any more",
-            (Phase::Cancelled, None) => {
-                "another program placed the order: its items are not known here"
-            }
-            (Phase::Cancelled, Some(_)) if order.attempt == u32::MAX => {
-                "the order has had too many attempts"
-            }
-            (Phase::Cancelled, Some(total)) => return self.next_attempt(order, at, wish, total),
-        };
-        let command = Command::Retry(wish.step).name();
-        refuse(
-            order,
-            &wish.order_id,
-            command,
-            wish.requested_by.as_deref(),
-            refusal,
-        )
-    }
-
-    fn next_attempt(
-        &self,
-        order: &Order,
-        at: Timestamp,
-        wish: &RetryRequested,
-        total: Money,
-    ) -> Decision {
-        let attempt = order.attempt.saturating_add(1);
-        let next = Order {
-            phase: Phase::Pending,
-            reason: None,
-            attempt,
-            facts: Facts::default(),
-            deadline: Some(at + self.timeout),
-            timeouts: 0,
-            retried_at: Some(at),
-            updated_at: at.max(order.updated_at),
-            ..order.clone()
-        };
-        let told = OrderRetried {
-            order_id: wish.order_id.clone(),
-            attempt,
-            step: wish.step,
-            items: order.items.clone(),
-            total,
-            requested_by: requester(wish.requested_by.as_deref()),
-        };
-        Transition::to(next).emit(told).into()
-    }
-}
-
-/// Sends a wish on to the attempt that it is about: only this service knows whether there is one.
-fn address(order: &Order, wish: &CompensationRequested) -> Decision {
-    if wish.decided_by.is_some() {
-        return Decision::Ignore("a ruling: those who hold stock or money obey it");
-    }
-    if wish.attempt.is_some() {
-        return Decision::Ignore("shipping rules on it");
-    }
-    let refusal = match order.phase {
-        Phase::Unknown => "the order is unknown",
-        Phase::Cancelled => "the order is cancelled already",
-        Phase::Pending | Phase::Confirmed => {
-            let addressed = CompensationRequested {
-                attempt: Some(order.attempt),
-                ..wish.clone()
-            };
-            return Transition::to(order.clone()).emit(addressed).into();
-        }
-    };
-    let command = action_name(wish.action).to_owned();
-    refuse(
-        order,
-        &wish.order_id,
-        command,
-        wish.requested_by.as_deref(),
-        refusal,
-    )
-}
-
-fn refuse(
-    order: &Order,
-    order_id: &OrderId,
-    command: String,
-    by: Option<&str>,
-    reason: &str,
-) -> Decision {
-    Transition::to(order.clone())
-        .emit(CommandRejected {
-            order_id: order_id.clone(),
-            command,
-            reason: reason.to_owned(),
-            requested_by: requester(by),
-        })
-        .into()
-}
-
-fn requester(by: Option<&str>) -> String {
-    by.unwrap_or(NOBODY).to_owned()
 }
 
 /// A fact about an attempt in flight, which may be what its outcome was waiting for.

@@ -3,8 +3,9 @@
 //! A request is put into a bounded queue and waits for a bounded time. A worker takes all that wait and saves them in one
 //! round trip; while it does, the next ones gather. So the dearer a save is, the more requests share it.
 
-mod batch;
+mod desk;
 mod draft;
+mod job;
 #[cfg(test)]
 mod tests;
 
@@ -19,8 +20,9 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use crate::announce::Announcer;
 use crate::domain::IdentityKind;
 use crate::measure::Gauges;
-use batch::{Desk, Job};
+use desk::Desk;
 pub use draft::Draft;
+use job::Job;
 
 /// How much may wait, and for how long.
 #[derive(Debug, Clone, Copy)]

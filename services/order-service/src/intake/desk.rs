@@ -5,136 +5,22 @@
 //! is inserted. Whoever loses an insert reads what is there: the same request is the same order, another one a conflict.
 //! A crash between the steps leaves claims without an order; the same request again completes it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sagaline_contracts::OrderId;
 use sagaline_runtime::{HealthSink, Outage};
-use sagaline_saga::OrderRecord;
-use sagaline_store::{SaveResult, Store, StoreError, Stored, Write};
-use tokio::sync::oneshot;
+use sagaline_store::{SaveResult, Store, StoreError, Write};
 
-use super::draft::Base;
-use super::{Draft, IntakeError, Placed};
+use super::Placed;
+use super::job::{Found, Job, claims, sort_out};
 use crate::announce::{Announcement, Announcer};
-use crate::domain::{COLLECTION, Identity, IdentityKind, Order, Phase};
+use crate::domain::COLLECTION;
 use crate::measure::Gauges;
 
 /// A request moves once, when one of its identities belongs to another order; beyond a few rounds something is wrong.
 const ROUNDS_MAX: usize = 4;
-
-type Answer = Result<Placed, IntakeError>;
-
-/// A request that waits for its answer. Dropping it tells the caller that the store is unavailable.
-pub(super) struct Job {
-    draft: Draft,
-    reply: oneshot::Sender<Answer>,
-    /// What stands at its identities that is no order.
-    bases: HashMap<OrderId, Base>,
-}
-
-/// What a document at one of a request's identities means for it.
-enum Verdict {
-    /// It is the request's own.
-    Own,
-    /// The same request was made before, and is the order of this id.
-    Elsewhere(OrderId),
-    /// No order was placed under this id, but something stands there.
-    Vacant(Box<Base>),
-    /// The request is refused.
-    Refused(IntakeError),
-}
-
-type Found = HashMap<String, Stored>;
-
-impl Job {
-    pub(super) fn new(draft: Draft, reply: oneshot::Sender<Answer>) -> Self {
-        Self {
-            draft,
-            reply,
-            bases: HashMap::new(),
-        }
-    }
-
-    fn answer(self, answer: Answer) {
-        // A caller who has gone does not want it any more.
-        let _ = self.reply.send(answer);
-    }
-
-    fn judge(&self, identity: &Identity, stored: &Stored) -> Verdict {
-        let record: OrderRecord<Order> = match serde_json::from_slice(&stored.body) {
-            Ok(record) => record,
-            Err(error) => {
-                tracing::error!(order_id = stored.id, %error, "a document cannot be read; inspect it by hand");
-                return Verdict::Refused(IntakeError::Unreadable(identity.kind));
-            }
-        };
-        let state = &record.state;
-        match (&state.redirect, state.fingerprint) {
-            (None, None) if state.phase == Phase::Unknown => Verdict::Vacant(Box::new(Base {
-                version: stored.version,
-                record,
-            })),
-            (_, fingerprint) if fingerprint != Some(self.draft.fingerprint()) => {
-                Verdict::Refused(IntakeError::Conflict(identity.kind))
-            }
-            (Some(target), _) if target == self.draft.order_id() => Verdict::Own,
-            (Some(target), _) => Verdict::Elsewhere(target.clone()),
-            (None, _) if identity.id == *self.draft.order_id() => Verdict::Own,
-            (None, _) => Verdict::Elsewhere(identity.id.clone()),
-        }
-    }
-
-    /// Holds the request against what was found at its identities: it goes on as it is, is to start again as another
-    /// order's, or is answered here.
-    fn consider(mut self, found: &Found) -> Considered {
-        let mut moved: Option<OrderId> = None;
-        let identities: Vec<Identity> = self.draft.identities().iter().cloned().collect();
-        for identity in identities {
-            let Some(stored) = found.get(identity.id.as_str()) else {
-                continue;
-            };
-            self.bases.remove(&identity.id);
-            match self.judge(&identity, stored) {
-                Verdict::Own => {}
-                Verdict::Elsewhere(target) => {
-                    // It cannot be two orders, and a caller's own id is not ours to change.
-                    let fixed = self.draft.identities().primary.kind == IdentityKind::OrderId;
-                    if fixed || moved.as_ref().is_some_and(|other| *other != target) {
-                        self.answer(Err(IntakeError::Conflict(identity.kind)));
-                        return Considered::Answered;
-                    }
-                    moved = Some(target);
-                }
-                Verdict::Vacant(base) => {
-                    if identity.id == *self.draft.order_id() {
-                        self.draft = self.draft.rewrite(Some(&base));
-                    }
-                    self.bases.insert(identity.id, *base);
-                }
-                Verdict::Refused(error) => {
-                    self.answer(Err(error));
-                    return Considered::Answered;
-                }
-            }
-        }
-        match moved {
-            None => Considered::AsItIs(self),
-            Some(target) => {
-                self.draft = self.draft.move_to(&target);
-                self.bases.clear();
-                Considered::Moved(self)
-            }
-        }
-    }
-}
-
-enum Considered {
-    AsItIs(Job),
-    Moved(Job),
-    Answered,
-}
 
 /// Saves batches of requests.
 pub(super) struct Desk {
@@ -165,10 +51,7 @@ impl Desk {
     /// Saves a batch and answers every request of it.
     pub(super) async fn commit(&self, jobs: Vec<Job>) {
         // Who has stopped waiting must not get an order that nobody hears of.
-        let mut open: Vec<Job> = jobs
-            .into_iter()
-            .filter(|job| !job.reply.is_closed())
-            .collect();
+        let mut open: Vec<Job> = jobs.into_iter().filter(|job| !job.is_abandoned()).collect();
         for _ in 0..ROUNDS_MAX {
             if open.is_empty() {
                 return;
@@ -285,17 +168,9 @@ impl Desk {
         let ids = contested.iter().map(|job| job.draft.order_id().as_str());
         let found = self.load(ids).await?;
         for job in sort_out(contested, &found, again) {
-            let order_id = job.draft.order_id().clone();
-            let base = job
-                .bases
-                .get(&order_id)
-                .filter(|_| found.contains_key(order_id.as_str()));
-            if base.is_none() && found.contains_key(order_id.as_str()) {
-                job.answer(Ok(Placed::Before(order_id)));
-            } else {
-                // No order stands there, or it is gone by now: once more, on top of what is known now.
-                let draft = job.draft.rewrite(base);
-                again.push(Job { draft, ..job });
+            match job.own_order(&found) {
+                Some(order_id) => job.answer(Ok(Placed::Before(order_id))),
+                None => again.push(job.rewritten(&found)),
             }
         }
         Ok(())
@@ -335,53 +210,4 @@ impl Desk {
                 })
             })
     }
-}
-
-impl Job {
-    /// Whether each of its contested identities turned out to be its own: one that vanished meanwhile, or that something
-    /// else stands at, has to be claimed again.
-    fn holds_all(&self, contested: &HashSet<String>, found: &Found) -> bool {
-        let further = &self.draft.identities().further;
-        further.iter().all(|identity| {
-            let id = identity.id.as_str();
-            !contested.contains(id)
-                || (found.contains_key(id) && !self.bases.contains_key(&identity.id))
-        })
-    }
-}
-
-/// Holds every request against what was found; gives those that go on as they are.
-fn sort_out(jobs: Vec<Job>, found: &Found, again: &mut Vec<Job>) -> Vec<Job> {
-    if found.is_empty() {
-        return jobs;
-    }
-    let mut going_on = Vec::with_capacity(jobs.len());
-    for job in jobs {
-        match job.consider(found) {
-            Considered::AsItIs(job) => going_on.push(job),
-            Considered::Moved(job) => again.push(job),
-            Considered::Answered => {}
-        }
-    }
-    going_on
-}
-
-/// The documents that claim what is not held yet, one per id, and the ids that several requests want.
-fn claims(jobs: &[Job], found: &Found) -> (Vec<Write>, HashSet<String>) {
-    let (mut writes, mut contested) = (Vec::new(), HashSet::new());
-    let mut claimed: HashSet<&OrderId> = HashSet::new();
-    for job in jobs {
-        for identity in &job.draft.identities().further {
-            let base = job.bases.get(&identity.id);
-            if base.is_none() && found.contains_key(identity.id.as_str()) {
-                continue;
-            }
-            if claimed.insert(&identity.id) {
-                writes.push(job.draft.alias(&identity.id, base));
-            } else {
-                contested.insert(identity.id.to_string());
-            }
-        }
-    }
-    (writes, contested)
 }
