@@ -7,7 +7,7 @@ use sagaline_store::StoreError;
 /// Lost races for the same SKUs before a call gives up: whoever wins each of them gets on, so somebody always does.
 pub(super) const ROUNDS_MAX: usize = 64;
 
-/// What a [`Ledger`] holds at most.
+/// What a [`Ledger`](super::Ledger) holds at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Operations on one SKU that are not settled. Beyond, the service waits as in an outage until they are.
