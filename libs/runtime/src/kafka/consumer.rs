@@ -272,6 +272,8 @@ impl Poller {
                 Err(error) => self.batches.blocking_send(Err(error)),
             };
             if handed_over.is_err() {
+                // Nobody takes this batch any more, so nobody will say that it is done.
+                self.in_hand.end();
                 return;
             }
             self.wait_until_done();
