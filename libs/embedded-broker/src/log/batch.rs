@@ -84,17 +84,15 @@ impl BatchHeader {
         if header.size < HEADER_LEN || header.size > bytes.len() {
             return Err(BatchError::Corrupt);
         }
-        if header.size < bytes.len() {
-            return Err(BatchError::Invalid);
-        }
         let mut stored = &bytes[CRC_START..CHECKED_START];
-        if crc32c::crc32c(&bytes[CHECKED_START..]) != stored.get_u32() {
+        if crc32c::crc32c(&bytes[CHECKED_START..header.size]) != stored.get_u32() {
             return Err(BatchError::Corrupt);
         }
         if header.attributes & TRANSACTIONAL_BIT != 0 {
             return Err(BatchError::Transactional);
         }
-        if header.record_count < 1
+        if header.size < bytes.len()
+            || header.record_count < 1
             || header.last_offset_delta != header.record_count - 1
             || header.attributes & CONTROL_BIT != 0
         {

@@ -79,14 +79,19 @@ impl Connection {
         let mut last_activity = clock::now();
         let mut draining = false;
         loop {
+            let mut all_taken = true;
             if !draining {
-                self.take_requests().await?;
+                all_taken = self.take_requests().await?;
             }
             self.write_ready().await?;
+            if !all_taken && self.has_room() {
+                // Requests wait in the buffer, so no read would say that there is something to do.
+                continue;
+            }
             if draining && self.replies.is_empty() {
                 return Ok(());
             }
-            let has_room = self.replies.len() < self.broker.config.max_in_flight;
+            let has_room = self.has_room();
             self.input.reserve(READ_CHUNK);
             let step = tokio::select! {
                 biased;
@@ -118,18 +123,22 @@ impl Connection {
         }
     }
 
-    /// Works on every complete request in the buffer, as long as there is room for their answers.
-    async fn take_requests(&mut self) -> Result<(), ConnectionError> {
-        while self.replies.len() < self.broker.config.max_in_flight {
-            let Some(frame) = take_frame(&mut self.input, self.broker.config.request_max_bytes)?
-            else {
-                return Ok(());
+    fn has_room(&self) -> bool {
+        self.replies.len() < self.broker.config.max_in_flight
+    }
+
+    /// Works on the complete requests in the buffer, as long as there is room for their answers; whether that was all.
+    async fn take_requests(&mut self) -> Result<bool, ConnectionError> {
+        while self.has_room() {
+            let limit = self.broker.config.request_max_bytes;
+            let Some(frame) = take_frame(&mut self.input, limit)? else {
+                return Ok(true);
             };
             if let Some(reply) = api::handle(&self.broker, &self.peer, frame).await? {
                 self.replies.push_back(reply);
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Writes the answers at the head of the queue that are ready.

@@ -3,11 +3,14 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
-    ApiKey, GroupId, JoinGroupRequest, JoinGroupResponse, RequestHeader, ResponseHeader,
-    SyncGroupRequest, SyncGroupResponse,
+    ApiKey, GroupId, JoinGroupRequest, JoinGroupResponse, ProduceRequest, ProduceResponse, RequestHeader,
+    ResponseHeader, SyncGroupRequest, SyncGroupResponse, TopicName,
 };
+use kafka_protocol::indexmap;
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
+use kafka_protocol::records::{Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -27,16 +30,34 @@ impl RawClient {
 
     pub async fn call<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
         let header = self.send(version, request).await;
-        let length = self.stream.read_i32().await.unwrap();
-        let mut frame = vec![0; usize::try_from(length).unwrap()];
-        self.stream.read_exact(&mut frame).await.unwrap();
-        let mut frame = Bytes::from(frame);
+        let mut frame = self.receive().await;
         let answered =
             ResponseHeader::decode(&mut frame, R::Response::header_version(version)).unwrap();
         assert_eq!(answered.correlation_id, header);
         let response = R::Response::decode(&mut frame, version).unwrap();
         assert!(frame.is_empty());
         response
+    }
+
+    /// Sends bytes as they are.
+    pub async fn send_bytes(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.write_all(bytes).await
+    }
+
+    /// Everything that comes until the broker closes the connection.
+    pub async fn read_to_end(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        // A reset is as good an end as any.
+        drop(self.stream.read_to_end(&mut bytes).await);
+        bytes
+    }
+
+    /// The next frame.
+    pub async fn receive(&mut self) -> Bytes {
+        let length = self.stream.read_i32().await.unwrap();
+        let mut frame = vec![0; usize::try_from(length).unwrap()];
+        self.stream.read_exact(&mut frame).await.unwrap();
+        Bytes::from(frame)
     }
 
     async fn send<R: Request>(&mut self, version: i16, request: &R) -> i32 {
@@ -106,4 +127,52 @@ pub async fn join_and_fall_silent(
     let synced: SyncGroupResponse = client.call(3, &sync).await;
     assert_eq!(synced.error_code, 0);
     client
+}
+
+/// A batch of an idempotent producer.
+pub fn batch(producer_id: i64, epoch: i16, first_sequence: i32, count: i32) -> Bytes {
+    let records: Vec<Record> = (0..count)
+        .map(|n| Record {
+            transactional: false,
+            control: false,
+            delete_horizon: false,
+            partition_leader_epoch: -1,
+            producer_id,
+            producer_epoch: epoch,
+            timestamp_type: TimestampType::Creation,
+            offset: n.into(),
+            sequence: first_sequence + n,
+            timestamp: 1_000,
+            key: None,
+            value: Some(Bytes::from_static(b"value")),
+            headers: indexmap::IndexMap::default(),
+        })
+        .collect();
+    let options = RecordEncodeOptions {
+        version: 2,
+        compression: Compression::None,
+    };
+    let mut bytes = BytesMut::new();
+    RecordBatchEncoder::encode(&mut bytes, &records, &options).unwrap();
+    bytes.freeze()
+}
+
+/// A request to produce one batch to a partition.
+pub fn produce(topic: &str, partition: i32, batch: Bytes) -> ProduceRequest {
+    let data = PartitionProduceData::default()
+        .with_index(partition)
+        .with_records(Some(batch));
+    let topic = TopicProduceData::default()
+        .with_name(TopicName(StrBytes::from_string(topic.to_owned())))
+        .with_partition_data(vec![data]);
+    ProduceRequest::default()
+        .with_acks(-1)
+        .with_timeout_ms(10_000)
+        .with_topic_data(vec![topic])
+}
+
+/// Error code and offset of an answer to [`produce`].
+pub fn produced(response: &ProduceResponse) -> (i16, i64) {
+    let partition = &response.responses[0].partition_responses[0];
+    (partition.error_code, partition.base_offset)
 }
