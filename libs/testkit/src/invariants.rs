@@ -1,6 +1,7 @@
 //! What must always hold, checked from the outside: topics, documents over HTTP, and what clients were answered.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::Value;
@@ -27,6 +28,9 @@ pub const TOPICS: [&str; 16] = [
     "ops.CommandRejected.v1",
     "ops.RedriveRequested.v1",
 ];
+
+const SETTLE_LIMIT: Duration = Duration::from_secs(30);
+const SETTLE_POLL: Duration = Duration::from_millis(200);
 
 /// What is known about the world from what the test itself did.
 #[derive(Debug, Default)]
@@ -60,10 +64,8 @@ pub async fn violations(client: &Client, known: &Known) -> Result<Vec<String>> {
             Err(error) => complaints.push(format!("lost or stuck: {error:#}")),
         }
     }
-    let topics = TOPICS.iter().map(|topic| (*topic).to_owned()).collect();
-    let messages = read_all(&client.addresses().kafka, topics).await?;
-    let events = by_order(&messages, &known.foreign, &mut complaints);
-    check_stock(client, known, &events, &mut complaints).await?;
+    let (events, settled) = settled_stock(client, known).await?;
+    complaints.extend(settled);
     for id in &known.accepted {
         let nothing = BTreeMap::new();
         let events = events.get(id).unwrap_or(&nothing);
@@ -77,6 +79,27 @@ pub async fn violations(client: &Client, known: &Known) -> Result<Vec<String>> {
 }
 
 type Events = BTreeMap<String, Value>;
+
+/// The events of every order, and what is wrong with the stock once it had time to settle: what an order held is booked a
+/// little after its outcome, and after a crash only when its messages have come again.
+async fn settled_stock(
+    client: &Client,
+    known: &Known,
+) -> Result<(HashMap<String, Events>, Vec<String>)> {
+    let give_up = tokio::time::Instant::now() + SETTLE_LIMIT;
+    loop {
+        let mut complaints = Vec::new();
+        let topics = TOPICS.iter().map(|topic| (*topic).to_owned()).collect();
+        let messages = read_all(&client.addresses().kafka, topics).await?;
+        let events = by_order(&messages, &known.foreign, &mut complaints);
+        let contract = complaints.len();
+        check_stock(client, known, &events, &mut complaints).await?;
+        if complaints.len() == contract || tokio::time::Instant::now() > give_up {
+            return Ok((events, complaints));
+        }
+        tokio::time::sleep(SETTLE_POLL).await;
+    }
+}
 
 /// The valid events by order and event id. The same id must mean the same event, on every redelivery.
 fn by_order(
