@@ -21,6 +21,11 @@
 //! verbatim; `group` is the classic group protocol as a state machine that takes time as an argument; `journal` is one
 //! append-only log shared by all partitions, so that a commit cycle costs one fsync whatever the number of partitions.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "a handler owns the request that it answers, whether it takes it apart or not"
+)]
+
 mod api;
 mod broker;
 mod clock;

@@ -202,8 +202,8 @@ pub(super) fn incremental_alter(
                         config.value.as_deref(),
                     )
                 });
-                let changed = changed_settings(broker, name, changes);
-                outcome(changed.and_then(|settings| {
+                let wanted = changed_settings(broker, name, changes);
+                outcome(wanted.and_then(|settings| {
                     broker.topics.configure(name, settings, body.validate_only)
                 }))
             } else {

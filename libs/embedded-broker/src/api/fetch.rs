@@ -266,12 +266,14 @@ impl Writer {
             self.out.put_i32(i32::try_from(count).unwrap_or(i32::MAX));
             return;
         }
+        #[expect(clippy::cast_possible_truncation, reason = "seven bits at a time")]
+        let seven_bits = |rest: usize| (rest & 0x7f) as u8;
         let mut rest = count + 1;
         while rest >= 0x80 {
-            self.out.put_u8((rest & 0x7f) as u8 | 0x80);
+            self.out.put_u8(seven_bits(rest) | 0x80);
             rest >>= 7;
         }
-        self.out.put_u8((rest & 0x7f) as u8);
+        self.out.put_u8(seven_bits(rest));
     }
 
     fn no_tags(&mut self) {

@@ -35,12 +35,7 @@ pub(super) fn metadata(broker: &Arc<Broker>, request: Request) -> Result<Reply, 
         broker.config.auto_create_topics && (request.version < 4 || body.allow_auto_topic_creation);
     let mut created = false;
     let topics = match wanted {
-        None => broker
-            .topics
-            .all()
-            .iter()
-            .map(|topic| describe_topic(topic))
-            .collect(),
+        None => broker.topics.all().iter().map(describe_topic).collect(),
         Some(wanted) => wanted
             .into_iter()
             .map(|wanted| {

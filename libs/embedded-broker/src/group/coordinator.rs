@@ -171,7 +171,7 @@ impl GroupCoordinator {
             let pause = async {
                 match next {
                     Some(next) => {
-                        tokio::time::sleep_until(next.max(now + EXPIRY_GRANULARITY)).await
+                        tokio::time::sleep_until(next.max(now + EXPIRY_GRANULARITY)).await;
                     }
                     None => std::future::pending().await,
                 }

@@ -210,7 +210,7 @@ impl Recovered {
                 }
             }
             Record::CheckpointEnd { next_topic } => {
-                self.next_topic = self.next_topic.max(next_topic)
+                self.next_topic = self.next_topic.max(next_topic);
             }
         }
     }

@@ -41,12 +41,11 @@ impl Segment {
 
     pub(super) fn read_index(&self, position: u64, length: usize) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; length];
-        let index = match self.index.get() {
-            Some(index) => index,
-            None => {
-                let opened = File::open(self.index_path())?;
-                self.index.get_or_init(|| opened)
-            }
+        let index = if let Some(index) = self.index.get() {
+            index
+        } else {
+            let opened = File::open(self.index_path())?;
+            self.index.get_or_init(|| opened)
         };
         index.read_exact_at(&mut bytes, position)?;
         Ok(bytes)

@@ -155,16 +155,18 @@ fn start_segment(
     Ok((file, Arc::new(segment), bytes.len() as u64))
 }
 
+/// A segment without an index file: its entries by topic and partition, and the partitions that hold them.
+type Unsealed = (
+    Arc<Segment>,
+    Vec<(u32, u32, Vec<Entry>)>,
+    Vec<Arc<Partition>>,
+);
+
 /// Writes the index files of segments that are no longer written to, and lets go of their entries in memory.
 pub(crate) fn seal_waiting(topics: &TopicRegistry, segments: &Segments) -> Result<(), BrokerError> {
     let Some(newest) = segments.lock().back().map(|segment| segment.number) else {
         return Ok(());
     };
-    type Unsealed = (
-        Arc<Segment>,
-        Vec<(u32, u32, Vec<Entry>)>,
-        Vec<Arc<Partition>>,
-    );
     let mut waiting: BTreeMap<u64, Unsealed> = BTreeMap::new();
     for topic in topics.all() {
         for (partition, index) in topic.partitions().into_iter().zip(0_u32..) {

@@ -67,7 +67,7 @@ impl Connection {
             Ok(()) => {}
             Err(ConnectionError::Io(error)) => tracing::debug!(%peer, %error, "connection lost"),
             Err(error) => {
-                tracing::warn!(%peer, %error, "connection closed: it does not speak the protocol")
+                tracing::warn!(%peer, %error, "connection closed: it does not speak the protocol");
             }
         }
     }
