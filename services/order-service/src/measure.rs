@@ -218,3 +218,67 @@ pub async fn count_now_and_then(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sagaline_contracts::payload::OrderShipped;
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::{World, post};
+
+    async fn census(world: &World) -> Census {
+        Census::take(&world.ports, &world.relay).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_census_counts_what_waits_and_puts_the_count_right() {
+        let world = World::new();
+        let routes = world.routes();
+        for id in ["o-1", "o-2", "o-3"] {
+            let body = json!({ "orderId": id, "items": [{ "sku": "S", "qty": 1 }], "total": 1 });
+            post(&routes, "/orders", &[("Idempotency-Key", id)], &body).await;
+        }
+        world.published_after(3).await;
+        world.consume();
+        world.deliver(OrderShipped {
+            order_id: OrderId::new("o-1").unwrap(),
+            carrier: "c".into(),
+            tracking_id: "t".into(),
+            attempt: None,
+        });
+        world.published_after(4).await;
+        let counted = census(&world).await;
+        assert_eq!(
+            (counted.in_flight, counted.stalled, counted.complete),
+            (2, 0, true)
+        );
+
+        world.gauges.count(40);
+        world.gauges.take(&counted);
+        assert_eq!(world.gauges.in_flight(), 2);
+
+        world.pass(Duration::from_secs(31));
+        world.published_after(6).await;
+        let counted = census(&world).await;
+        assert_eq!((counted.in_flight, counted.stalled), (2, 2));
+    }
+
+    #[tokio::test]
+    async fn a_census_counts_only_what_is_not_acknowledged() {
+        let world = World::new();
+        let routes = world.routes();
+        let body = json!({ "items": [{ "sku": "S", "qty": 1 }], "total": 1 });
+        world.broker.down.store(true, Ordering::SeqCst);
+        post(&routes, "/orders", &[], &body).await;
+        assert_eq!(census(&world).await.outbox, 1);
+        world.broker.down.store(false, Ordering::SeqCst);
+        world.pass(Duration::from_secs(3));
+        world.consume();
+        world.published_after(1).await;
+        // The acknowledgement is noted, and the document saved, right behind the publish.
+        while census(&world).await.outbox > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+}

@@ -55,8 +55,9 @@ pub(crate) struct World {
     pub(crate) waiters: Waiters,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) shutdown: CancellationToken,
-    relay: OutboxRelay,
+    pub(crate) relay: OutboxRelay,
     pub(crate) ports: Ports,
+    clock: Arc<TestClock>,
     deliveries: mpsc::UnboundedSender<Vec<Inbound>>,
     delivered: AtomicI64,
     keys: JwtKeys,
@@ -76,10 +77,11 @@ impl World {
         });
         let producer = Arc::clone(&broker) as Arc<dyn Producer>;
         let relay = OutboxRelay::new(producer, AckedSet::default(), RelayFaults::default());
+        let clock = Arc::new(TestClock(AtomicI64::new(1_000_000)));
         let ports = Ports {
             store: Arc::clone(&store) as Arc<dyn Store>,
             broker: Arc::new(SharedBroker(Arc::clone(&broker))),
-            clock: Arc::new(TestClock(AtomicI64::new(1_000_000))),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
             health: Arc::new(SilentHealth),
         };
         let secret: JwtSecret = "0123456789abcdef0123456789abcdef".parse().unwrap();
@@ -91,6 +93,7 @@ impl World {
             shutdown: CancellationToken::new(),
             relay,
             ports,
+            clock,
             deliveries,
             delivered: AtomicI64::new(0),
             keys: JwtKeys::new(&secret),
@@ -131,6 +134,12 @@ impl World {
             shutdown: self.shutdown.clone(),
         };
         routes(app, AdminGate::new(self.keys.clone()))
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&self, time: Duration) {
+        let micros = i64::try_from(time.as_micros()).unwrap();
+        self.clock.0.fetch_add(micros, Ordering::SeqCst);
     }
 
     /// Starts to consume.

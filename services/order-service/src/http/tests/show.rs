@@ -1,4 +1,8 @@
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use axum::http::StatusCode;
+use sagaline_contracts::{EventType, Payload};
 use serde_json::json;
 
 use super::{failed, order, shipped, with};
@@ -87,4 +91,49 @@ async fn what_is_no_order_is_404() {
         assert_eq!(answer.status, StatusCode::NOT_FOUND);
         assert!(answer.body["error"].is_string());
     }
+}
+
+#[tokio::test]
+async fn an_event_that_the_broker_did_not_take_is_published_later() {
+    let world = World::new();
+    let routes = world.routes();
+    world.broker.down.store(true, Ordering::SeqCst);
+    let body = with(order(), "/orderId", json!("o-1"));
+    assert_eq!(
+        post(&routes, "/orders", &[], &body).await.status,
+        StatusCode::CREATED
+    );
+    assert!(world.published().is_empty());
+    world.broker.down.store(false, Ordering::SeqCst);
+    world.pass(Duration::from_secs(3));
+    world.consume();
+    let events = world.published_after(1).await;
+    assert_eq!(events[0].event_type(), EventType::OrderCreated);
+    assert_eq!(events[0].key(), "o-1");
+}
+
+#[tokio::test]
+async fn an_order_that_takes_too_long_is_shown_as_stalled_and_cancelled_through_shipping() {
+    let world = World::new();
+    let routes = world.routes();
+    post(
+        &routes,
+        "/orders",
+        &[],
+        &with(order(), "/orderId", json!("o-1")),
+    )
+    .await;
+    world.published_after(1).await;
+    world.pass(Duration::from_secs(31));
+    world.consume();
+    let events = world.published_after(2).await;
+    let Payload::CompensationRequested(wish) = &events[1].payload else {
+        unreachable!("{events:?}")
+    };
+    assert_eq!(wish.requested_by.as_deref(), Some("saga-timeout"));
+    let document = get(&routes, "/orders/o-1").await.body;
+    assert_eq!(
+        (&document["stalled"], &document["status"]),
+        (&json!(true), &json!("PENDING"))
+    );
 }
