@@ -1,6 +1,14 @@
 //! What was acknowledged is there after a restart, after kill -9, and after the end of the log is torn.
-#![allow(missing_docs)]
-
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    missing_docs,
+    dead_code,
+    clippy::missing_panics_doc,
+    reason = "a test fails by panicking, and its modules are nobody else's"
+)]
 mod common;
 
 use common::{PATIENCE, client, consumer, producer, receive, send, start_with, subscribe};
@@ -12,6 +20,7 @@ use sagaline_embedded_broker::{BrokerConfig, BrokerError, EmbeddedBroker};
 use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -246,7 +255,27 @@ async fn one_directory_has_one_broker() {
     start_with(durable(directory.path())).await.shutdown().await;
 }
 
-/// The example broker as a child process.
+const CHILD_DIRECTORY: &str = "EMBEDDED_BROKER_TEST_DIRECTORY";
+const CHILD_PORT: &str = "EMBEDDED_BROKER_TEST_PORT";
+const CHILD_READY: &str = "child listens on ";
+
+/// A broker that can be killed: this test binary, started again as a process of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "started as a child process by another test"]
+async fn child_process() {
+    let directory = std::env::var(CHILD_DIRECTORY).unwrap();
+    let port: u16 = std::env::var(CHILD_PORT).unwrap().parse().unwrap();
+    let broker = start_with(BrokerConfig {
+        listen: (Ipv4Addr::LOCALHOST, port).into(),
+        // So that the log is cut many times while it is killed.
+        segment_bytes: 30_000,
+        ..durable(Path::new(&directory))
+    })
+    .await;
+    println!("{CHILD_READY}{}", broker.address());
+    std::future::pending::<()>().await;
+}
+
 struct Process {
     child: Child,
     address: String,
@@ -254,26 +283,20 @@ struct Process {
 
 impl Process {
     fn start(port: u16, directory: &Path) -> Self {
-        let tests = std::env::current_exe().unwrap();
-        let example = tests
-            .parent()
-            .unwrap()
-            .parent()
-            .unwrap()
-            .join("examples/broker");
-        let mut child = Command::new(example)
-            .args([port.to_string().as_ref(), directory.as_os_str()])
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child_process", "--ignored", "--nocapture"])
+            .env(CHILD_DIRECTORY, directory)
+            .env(CHILD_PORT, port.to_string())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("cargo test builds the examples");
-        let mut address = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut address)
             .unwrap();
-        Self {
-            child,
-            address: address.trim().to_owned(),
-        }
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let ready = lines.map_while(Result::ok).find_map(|line| {
+            let (_, address) = line.split_once(CHILD_READY)?;
+            Some(address.to_owned())
+        });
+        let address = ready.expect("the child process starts");
+        Self { child, address }
     }
 
     fn port(&self) -> u16 {
@@ -315,6 +338,8 @@ async fn nothing_acknowledged_is_lost_or_doubled_by_kill_9_under_load() {
         }
     }
     assert_eq!(acknowledged.len(), TOTAL);
+    let segments = log_files(directory.path()).len();
+    assert!(segments > 10, "only {segments} segments were written");
     for (value, place) in acknowledged {
         assert_eq!(seen.get(&value), Some(&place), "{value}");
     }

@@ -1,6 +1,14 @@
 //! Consumer groups: members come and go, nothing is lost and nothing is done twice.
-#![allow(missing_docs)]
-
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    missing_docs,
+    dead_code,
+    clippy::missing_panics_doc,
+    reason = "a test fails by panicking, and its modules are nobody else's"
+)]
 mod common;
 
 use common::{PATIENCE, client, consumer, producer, send, start, subscribe};

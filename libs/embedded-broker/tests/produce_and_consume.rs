@@ -1,6 +1,14 @@
 //! Records go in and come out: in order, once, and soon.
-#![allow(missing_docs)]
-
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    missing_docs,
+    dead_code,
+    clippy::missing_panics_doc,
+    reason = "a test fails by panicking, and its modules are nobody else's"
+)]
 mod common;
 
 use common::{PATIENCE, consumer, producer, receive, send, start, start_with, subscribe};

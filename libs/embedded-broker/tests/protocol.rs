@@ -1,6 +1,14 @@
 //! What the protocol says about single requests, including those that no well-behaved client sends.
-#![allow(missing_docs)]
-
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    missing_docs,
+    dead_code,
+    clippy::missing_panics_doc,
+    reason = "a test fails by panicking, and its modules are nobody else's"
+)]
 mod common;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -23,7 +31,10 @@ async fn a_retried_batch_keeps_its_offset_and_a_gap_is_refused() {
     for durable in [false, true] {
         let directory = tempfile::tempdir().unwrap();
         let data_dir = durable.then(|| directory.path().to_owned());
-        let config = BrokerConfig { data_dir, ..BrokerConfig::default() };
+        let config = BrokerConfig {
+            data_dir,
+            ..BrokerConfig::default()
+        };
         let mut broker = start_with(config.clone()).await;
         broker.create_topics(&["orders"], 1).await.unwrap();
         let mut client = RawClient::connect(&broker.address().to_string()).await;
@@ -31,7 +42,12 @@ async fn a_retried_batch_keeps_its_offset_and_a_gap_is_refused() {
         let id = client.call(4, &ask).await.producer_id.0;
         assert!(id > 0);
         for n in 0..3 {
-            let response = client.call(LATEST_PRODUCE, &produce("orders", 0, batch(id, 0, n * 5, 5))).await;
+            let response = client
+                .call(
+                    LATEST_PRODUCE,
+                    &produce("orders", 0, batch(id, 0, n * 5, 5)),
+                )
+                .await;
             assert_eq!(produced(&response), (0, i64::from(n) * 5));
         }
         if durable {
@@ -40,20 +56,47 @@ async fn a_retried_batch_keeps_its_offset_and_a_gap_is_refused() {
             broker = start_with(config).await;
             client = RawClient::connect(&broker.address().to_string()).await;
         }
-        let again = client.call(LATEST_PRODUCE, &produce("orders", 0, batch(id, 0, 5, 5))).await;
+        let again = client
+            .call(LATEST_PRODUCE, &produce("orders", 0, batch(id, 0, 5, 5)))
+            .await;
         assert_eq!(produced(&again), (0, 5));
-        let gap = client.call(LATEST_PRODUCE, &produce("orders", 0, batch(id, 0, 16, 5))).await;
-        assert_eq!(produced(&gap), (ResponseError::OutOfOrderSequenceNumber.code(), -1));
-        let next = client.call(LATEST_PRODUCE, &produce("orders", 0, batch(id, 0, 15, 5))).await;
+        let gap = client
+            .call(LATEST_PRODUCE, &produce("orders", 0, batch(id, 0, 16, 5)))
+            .await;
+        assert_eq!(
+            produced(&gap),
+            (ResponseError::OutOfOrderSequenceNumber.code(), -1)
+        );
+        let next = client
+            .call(LATEST_PRODUCE, &produce("orders", 0, batch(id, 0, 15, 5)))
+            .await;
         assert_eq!(produced(&next), (0, 15));
-        let unknown = client.call(LATEST_PRODUCE, &produce("orders", 0, batch(id + 1, 0, 77, 1))).await;
-        assert_eq!(produced(&unknown), (0, 20), "a producer that is not known may begin anywhere");
-        let fenced = client.call(4, &ask.with_producer_id(id.into()).with_producer_epoch(0)).await;
+        let unknown = client
+            .call(
+                LATEST_PRODUCE,
+                &produce("orders", 0, batch(id + 1, 0, 77, 1)),
+            )
+            .await;
+        assert_eq!(
+            produced(&unknown),
+            (0, 20),
+            "a producer that is not known may begin anywhere"
+        );
+        let fenced = client
+            .call(4, &ask.with_producer_id(id.into()).with_producer_epoch(0))
+            .await;
         assert_eq!((fenced.producer_id.0, fenced.producer_epoch), (id, 1));
-        let newer = client.call(LATEST_PRODUCE, &produce("orders", 0, batch(id, 1, 0, 1))).await;
+        let newer = client
+            .call(LATEST_PRODUCE, &produce("orders", 0, batch(id, 1, 0, 1)))
+            .await;
         assert_eq!(produced(&newer), (0, 21));
-        let older = client.call(LATEST_PRODUCE, &produce("orders", 0, batch(id, 0, 20, 1))).await;
-        assert_eq!(produced(&older).0, ResponseError::InvalidProducerEpoch.code());
+        let older = client
+            .call(LATEST_PRODUCE, &produce("orders", 0, batch(id, 0, 20, 1)))
+            .await;
+        assert_eq!(
+            produced(&older).0,
+            ResponseError::InvalidProducerEpoch.code()
+        );
         broker.shutdown().await;
     }
 }
@@ -67,18 +110,42 @@ async fn a_damaged_batch_is_refused_and_the_connection_goes_on() {
     for at in [8, 11, 17, 20, 21, 30, 60, good.len() - 1] {
         let mut bad = BytesMut::from(&good[..]);
         bad[at] ^= 0x01;
-        let response = client.call(LATEST_PRODUCE, &produce("orders", 0, bad.freeze())).await;
-        assert_eq!(produced(&response).0, ResponseError::CorruptMessage.code(), "byte {at}");
+        let response = client
+            .call(LATEST_PRODUCE, &produce("orders", 0, bad.freeze()))
+            .await;
+        assert_eq!(
+            produced(&response).0,
+            ResponseError::CorruptMessage.code(),
+            "byte {at}"
+        );
     }
-    let cut = client.call(LATEST_PRODUCE, &produce("orders", 0, good.slice(..good.len() - 1))).await;
+    let cut = client
+        .call(
+            LATEST_PRODUCE,
+            &produce("orders", 0, good.slice(..good.len() - 1)),
+        )
+        .await;
     assert_eq!(produced(&cut).0, ResponseError::CorruptMessage.code());
     let two = Bytes::from([&good[..], &good[..]].concat());
-    let response = client.call(LATEST_PRODUCE, &produce("orders", 0, two)).await;
+    let response = client
+        .call(LATEST_PRODUCE, &produce("orders", 0, two))
+        .await;
     assert_eq!(produced(&response).0, ResponseError::InvalidRecord.code());
-    let nowhere = client.call(LATEST_PRODUCE, &produce("orders", 7, good.clone())).await;
-    assert_eq!(produced(&nowhere).0, ResponseError::UnknownTopicOrPartition.code());
-    let response = client.call(LATEST_PRODUCE, &produce("orders", 0, good)).await;
-    assert_eq!(produced(&response), (0, 0), "nothing of the above was stored");
+    let nowhere = client
+        .call(LATEST_PRODUCE, &produce("orders", 7, good.clone()))
+        .await;
+    assert_eq!(
+        produced(&nowhere).0,
+        ResponseError::UnknownTopicOrPartition.code()
+    );
+    let response = client
+        .call(LATEST_PRODUCE, &produce("orders", 0, good))
+        .await;
+    assert_eq!(
+        produced(&response),
+        (0, 0),
+        "nothing of the above was stored"
+    );
     broker.shutdown().await;
 }
 
@@ -89,7 +156,10 @@ async fn transactions_are_refused() {
     let transactional = TransactionalId(StrBytes::from_static_str("tx"));
     let request = InitProducerIdRequest::default().with_transactional_id(Some(transactional));
     let response = client.call(4, &request).await;
-    assert_eq!(response.error_code, ResponseError::TransactionalIdAuthorizationFailed.code());
+    assert_eq!(
+        response.error_code,
+        ResponseError::TransactionalIdAuthorizationFailed.code()
+    );
     broker.shutdown().await;
 }
 
@@ -105,7 +175,13 @@ async fn a_client_of_the_future_is_told_which_versions_there_are() {
     assert_eq!(answer.get_i16(), ResponseError::UnsupportedVersion.code());
     assert!(answer.get_i32() > 20, "the supported requests are listed");
     // The connection goes on in a version that both know.
-    assert_eq!(client.call(3, &ApiVersionsRequest::default()).await.error_code, 0);
+    assert_eq!(
+        client
+            .call(3, &ApiVersionsRequest::default())
+            .await
+            .error_code,
+        0
+    );
     broker.shutdown().await;
 }
 
@@ -118,7 +194,10 @@ async fn pipelined_requests_are_answered_in_order_also_behind_a_long_poll() {
     let topic = fetch_request::FetchTopic::default()
         .with_topic(TopicName(StrBytes::from_static_str("orders")))
         .with_partitions(vec![partition]);
-    let poll = FetchRequest::default().with_max_wait_ms(300).with_min_bytes(1).with_topics(vec![topic]);
+    let poll = FetchRequest::default()
+        .with_max_wait_ms(300)
+        .with_min_bytes(1)
+        .with_topics(vec![topic]);
     let mut all = BytesMut::new();
     all.extend_from_slice(&frame(12, 1, &poll));
     for n in 2..200 {
@@ -129,7 +208,10 @@ async fn pipelined_requests_are_answered_in_order_also_behind_a_long_poll() {
     for n in 1..200 {
         assert_eq!(client.receive().await.get_i32(), n);
     }
-    assert!(begun.elapsed() >= Duration::from_millis(250), "the poll did not wait");
+    assert!(
+        begun.elapsed() >= Duration::from_millis(250),
+        "the poll did not wait"
+    );
     broker.shutdown().await;
 }
 
@@ -175,7 +257,14 @@ async fn garbage_closes_its_own_connection_and_nothing_else() {
     let begun = Instant::now();
     send(&sender, "orders", None, "after").await;
     assert!(begun.elapsed() < Duration::from_secs(5));
-    assert_eq!(RawClient::connect(&address).await.call(3, &ApiVersionsRequest::default()).await.error_code, 0);
+    assert_eq!(
+        RawClient::connect(&address)
+            .await
+            .call(3, &ApiVersionsRequest::default())
+            .await
+            .error_code,
+        0
+    );
     broker.shutdown().await;
 }
 
@@ -183,7 +272,11 @@ async fn garbage_closes_its_own_connection_and_nothing_else() {
 fn broken_request(noise: &mut Noise) -> Vec<u8> {
     let template = match noise.next() % 4 {
         0 => frame(9, 1, &MetadataRequest::default()),
-        1 => frame(LATEST_PRODUCE, 1, &produce("orders", 0, batch(-1, -1, -1, 2))),
+        1 => frame(
+            LATEST_PRODUCE,
+            1,
+            &produce("orders", 0, batch(-1, -1, -1, 2)),
+        ),
         2 => frame(12, 1, &FetchRequest::default()),
         _ => frame(5, 1, &produce("orders", 0, batch(5, 0, 0, 2))),
     };
@@ -217,9 +310,15 @@ async fn connections_are_limited_and_idle_ones_are_closed() {
     assert!(third.read_to_end().await.is_empty());
     let begun = Instant::now();
     assert!(first.read_to_end().await.is_empty());
-    assert!(begun.elapsed() < Duration::from_secs(5), "an idle connection stays open");
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "an idle connection stays open"
+    );
     second.read_to_end().await;
-    RawClient::connect(&address).await.call(3, &ApiVersionsRequest::default()).await;
+    RawClient::connect(&address)
+        .await
+        .call(3, &ApiVersionsRequest::default())
+        .await;
     broker.shutdown().await;
 }
 
@@ -228,13 +327,18 @@ async fn kcat_lists_topics() {
     let broker = start().await;
     broker.create_topics(&["orders"], 3).await.unwrap();
     let address = broker.address().to_string();
-    let listed = tokio::task::spawn_blocking(move || Command::new("kcat").args(["-L", "-b", &address]).output());
+    let listed = tokio::task::spawn_blocking(move || {
+        Command::new("kcat").args(["-L", "-b", &address]).output()
+    });
     let Ok(output) = listed.await.unwrap() else {
         println!("skipped: kcat is not installed (Debian package kcat)");
         return;
     };
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{output:?}");
-    assert!(text.contains("topic \"orders\" with 3 partitions"), "{text}");
+    assert!(
+        text.contains("topic \"orders\" with 3 partitions"),
+        "{text}"
+    );
     broker.shutdown().await;
 }

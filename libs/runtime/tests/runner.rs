@@ -3,9 +3,10 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test fails by panicking"
+    unreachable_pub,
+    missing_docs,
+    reason = "a test fails by panicking, and its modules are nobody else's"
 )]
-
 mod common;
 
 use std::sync::Arc;

@@ -39,6 +39,7 @@ pub(crate) struct UpArgs {
 
 /// Ports; 0 means any free one.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_field_names, reason = "they are the flags' names")]
 pub(crate) struct PortArgs {
     /// Port of the order service; 0: any free one
     #[arg(long, default_value_t = 4001)]

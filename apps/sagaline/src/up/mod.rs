@@ -51,7 +51,7 @@ pub(crate) async fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
         health: Arc::new(SilentHealth),
     };
     let addresses = listeners.addresses(&kafka)?;
-    let healths = start(&life, &args, ports, &JwtKeys::new(&secret), listeners);
+    let healths = start(&life, &args, &ports, &JwtKeys::new(&secret), listeners);
     announce(&life, &args, &healths, &addresses).await;
     let code = life.run(DRAIN_LIMIT).await;
     if let Some(embedded) = embedded {
@@ -104,7 +104,7 @@ impl Listeners {
 fn start(
     life: &Lifecycle,
     args: &UpArgs,
-    ports: Ports,
+    ports: &Ports,
     keys: &JwtKeys,
     listeners: Listeners,
 ) -> Vec<Health> {

@@ -45,7 +45,6 @@ pub(super) async fn store(args: &UpArgs) -> anyhow::Result<Arc<dyn Store>> {
     };
     let options = EmbeddedOptions {
         fsync: !args.no_fsync,
-        ..EmbeddedOptions::default()
     };
     let store = EmbeddedStore::open_with(dir.join("store"), options)
         .context("the embedded store cannot be opened")?;

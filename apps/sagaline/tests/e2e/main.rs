@@ -2,8 +2,15 @@
 //!
 //! One pipeline per backend is started and shared by its scenarios, which run one after the other; after each of them
 //! every invariant is checked from the outside, over every order that was ever accepted there.
-#![allow(clippy::panic, reason = "a test fails by panicking")]
-
+#![allow(
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    clippy::type_complexity,
+    clippy::maybe_infinite_iter,
+    unreachable_pub,
+    missing_docs,
+    reason = "a test fails by panicking, and its modules are nobody else's"
+)]
 mod fate;
 mod scenarios;
 mod world;
