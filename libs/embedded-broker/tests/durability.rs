@@ -7,7 +7,11 @@
     missing_docs,
     dead_code,
     clippy::missing_panics_doc,
-    reason = "a test fails by panicking, and its modules are nobody else's"
+    clippy::disallowed_methods,
+    clippy::cast_possible_truncation,
+    clippy::duration_suboptimal_units,
+    clippy::redundant_closure_for_method_calls,
+    reason = "a test fails by panicking, measures real time, and its modules are nobody else's"
 )]
 mod common;
 
@@ -25,7 +29,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 fn durable(directory: &Path) -> BrokerConfig {
     BrokerConfig {

@@ -7,7 +7,11 @@
     missing_docs,
     dead_code,
     clippy::missing_panics_doc,
-    reason = "a test fails by panicking, and its modules are nobody else's"
+    clippy::disallowed_methods,
+    clippy::cast_possible_truncation,
+    clippy::duration_suboptimal_units,
+    clippy::redundant_closure_for_method_calls,
+    reason = "a test fails by panicking, measures real time, and its modules are nobody else's"
 )]
 mod common;
 
@@ -19,7 +23,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::FutureRecord;
 use rdkafka::{Offset, TopicPartitionList};
 use sagaline_embedded_broker::BrokerConfig;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn records_of_an_idempotent_producer_come_out_in_order() {

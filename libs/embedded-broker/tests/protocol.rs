@@ -7,7 +7,11 @@
     missing_docs,
     dead_code,
     clippy::missing_panics_doc,
-    reason = "a test fails by panicking, and its modules are nobody else's"
+    clippy::disallowed_methods,
+    clippy::cast_possible_truncation,
+    clippy::duration_suboptimal_units,
+    clippy::redundant_closure_for_method_calls,
+    reason = "a test fails by panicking, measures real time, and its modules are nobody else's"
 )]
 mod common;
 
@@ -22,7 +26,8 @@ use kafka_protocol::messages::{TopicName, fetch_request};
 use kafka_protocol::protocol::StrBytes;
 use sagaline_embedded_broker::BrokerConfig;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 const LATEST_PRODUCE: i16 = 9;
 
