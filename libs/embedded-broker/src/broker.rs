@@ -29,7 +29,10 @@ pub(crate) struct Broker {
     /// `None`: everything is in memory.
     pub(crate) journal: Option<Arc<Journal>>,
     pub(crate) segments: Arc<Segments>,
+    /// Answer what is in flight, then end.
     pub(crate) shutdown: CancellationToken,
+    /// End now.
+    pub(crate) abort: CancellationToken,
     pub(crate) next_producer_id: AtomicI64,
 }
 
@@ -82,6 +85,7 @@ impl Broker {
 
     fn tidy(&self, now_millis: i64) {
         self.apply_retention(now_millis);
+        self.groups.forget_idle(clock::now());
         if self.journal.is_some() {
             if let Err(error) = seal_waiting(&self.topics, &self.segments) {
                 tracing::error!(%error, "an index file cannot be written; its segment will be scanned at the next start");

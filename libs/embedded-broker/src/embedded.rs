@@ -102,7 +102,12 @@ impl EmbeddedBroker {
             .await
             .is_err()
         {
-            tracing::warn!(?limit, "some connections did not finish in time");
+            tracing::warn!(
+                ?limit,
+                "some connections did not finish in time and are cut"
+            );
+            self.broker.abort.cancel();
+            self.tasks.wait().await;
         }
         self.close_journal();
         if let Some(writer) = self.writer.take()
@@ -124,6 +129,7 @@ impl EmbeddedBroker {
 impl Drop for EmbeddedBroker {
     fn drop(&mut self) {
         self.broker.shutdown.cancel();
+        self.broker.abort.cancel();
         self.close_journal();
     }
 }
@@ -162,6 +168,7 @@ fn assemble(config: BrokerConfig, address: SocketAddr, journal: Option<Arc<Journ
         journal,
         segments: Arc::new(Segments::default()),
         shutdown: CancellationToken::new(),
+        abort: CancellationToken::new(),
         next_producer_id: AtomicI64::new(started << PRODUCER_ID_SHIFT),
         config,
     }

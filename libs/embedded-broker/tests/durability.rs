@@ -15,7 +15,9 @@
 )]
 mod common;
 
+use common::raw::{RawClient, batch, produce, produced};
 use common::{PATIENCE, client, consumer, producer, receive, send, start_with, subscribe};
+use kafka_protocol::ResponseError;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::Message;
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -262,6 +264,7 @@ async fn one_directory_has_one_broker() {
 
 const CHILD_DIRECTORY: &str = "EMBEDDED_BROKER_TEST_DIRECTORY";
 const CHILD_PORT: &str = "EMBEDDED_BROKER_TEST_PORT";
+const CHILD_SEGMENT_BYTES: &str = "EMBEDDED_BROKER_TEST_SEGMENT_BYTES";
 const CHILD_READY: &str = "child listens on ";
 
 /// A broker that can be killed: this test binary, started again as a process of its own.
@@ -270,10 +273,10 @@ const CHILD_READY: &str = "child listens on ";
 async fn child_process() {
     let directory = std::env::var(CHILD_DIRECTORY).unwrap();
     let port: u16 = std::env::var(CHILD_PORT).unwrap().parse().unwrap();
+    let segment_bytes = std::env::var(CHILD_SEGMENT_BYTES).unwrap().parse().unwrap();
     let broker = start_with(BrokerConfig {
         listen: (Ipv4Addr::LOCALHOST, port).into(),
-        // So that the log is cut many times while it is killed.
-        segment_bytes: 30_000,
+        segment_bytes,
         ..durable(Path::new(&directory))
     })
     .await;
@@ -287,9 +290,30 @@ struct Process {
 }
 
 impl Process {
+    /// With segments so small that the log is cut many times while it is killed.
     fn start(port: u16, directory: &Path) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        Self::run(
+            Command::new(std::env::current_exe().unwrap()),
+            port,
+            directory,
+            30_000,
+        )
+    }
+
+    /// With files that cannot grow beyond 50 to 100 kB, as if the disk were full.
+    fn start_on_a_full_disk(directory: &Path) -> Self {
+        let mut shell = Command::new("sh");
+        let limit = "trap '' XFSZ; ulimit -f 100; exec \"$0\" \"$@\"";
+        shell
+            .args(["-c", limit])
+            .arg(std::env::current_exe().unwrap());
+        Self::run(shell, 0, directory, 10_000_000)
+    }
+
+    fn run(mut command: Command, port: u16, directory: &Path, segment_bytes: u64) -> Self {
+        let mut child = command
             .args(["--exact", "child_process", "--ignored", "--nocapture"])
+            .env(CHILD_SEGMENT_BYTES, segment_bytes.to_string())
             .env(CHILD_DIRECTORY, directory)
             .env(CHILD_PORT, port.to_string())
             .stdout(Stdio::piped())
@@ -383,4 +407,44 @@ async fn produce_everything(
         places.push((value, (delivery.partition, delivery.offset)));
     }
     places
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_stops_acknowledgements_and_not_readers() {
+    let directory = tempfile::tempdir().unwrap();
+    let process = Process::start_on_a_full_disk(directory.path());
+    let mut client = RawClient::connect(&process.address).await;
+    send(&producer(&process.address), "orders", Some(0), "value").await;
+    let mut acknowledged = 1;
+    let refused = loop {
+        let request = produce("orders", 0, batch(-1, -1, -1, 20));
+        match produced(&client.call(9, &request).await) {
+            (0, offset) => {
+                assert_eq!(offset, acknowledged);
+                acknowledged += 20;
+                assert!(acknowledged < 100_000, "the disk does not get full");
+            }
+            (error, _) => break error,
+        }
+    };
+    assert_eq!(refused, ResponseError::KafkaStorageError.code());
+    let request = produce("orders", 1, batch(-1, -1, -1, 1));
+    assert_eq!(
+        produced(&client.call(9, &request).await).0,
+        refused,
+        "and so on"
+    );
+    let expected = usize::try_from(acknowledged).unwrap();
+    assert_eq!(
+        read_partition(&process.address, "orders", 0).len(),
+        expected
+    );
+    drop(process);
+    // With room on the disk it goes on where it was.
+    let broker = start_with(durable(directory.path())).await;
+    let address = broker.address().to_string();
+    assert_eq!(read_partition(&address, "orders", 0).len(), expected);
+    let next = send(&producer(&address), "orders", Some(0), "next").await;
+    assert_eq!(next, (0, acknowledged));
+    broker.shutdown().await;
 }

@@ -286,9 +286,8 @@ fn broken_request(noise: &mut Noise) -> Vec<u8> {
         _ => frame(5, 1, &produce("orders", 0, batch(5, 0, 0, 2))),
     };
     let mut bytes = template.to_vec();
-    let keys = 75;
-    bytes[5] = (noise.next() % keys) as u8;
-    bytes[7] = (noise.next() % 13) as u8;
+    bytes[5] = noise.next().to_le_bytes()[0] % 75;
+    bytes[7] = noise.next().to_le_bytes()[0] % 13;
     for _ in 0..noise.next() % 8 {
         let at = 8 + usize::try_from(noise.next()).unwrap_or(0) % (bytes.len() - 8);
         bytes[at] = noise.next().to_le_bytes()[0];

@@ -78,7 +78,7 @@ pub(super) fn join(
             can_skip_assignment: request.version >= SKIPS_ASSIGNMENT,
         },
     );
-    answer(joined, request, |request, result| {
+    answer(broker, joined, request, |request, result| {
         join_response(request.version, result)
     })
 }
@@ -132,7 +132,8 @@ pub(super) fn sync(broker: &Arc<Broker>, request: Request) -> Result<Reply, Wire
             ..SyncResult::default()
         })
     };
-    answer(synced.unwrap_or_else(unknown), request, |_, result| {
+    let synced = synced.unwrap_or_else(unknown);
+    answer(broker, synced, request, |_, result| {
         SyncGroupResponse::default()
             .with_error_code(code(result.error))
             .with_protocol_type(result.protocol_type.map(StrBytes::from_string))
@@ -141,8 +142,10 @@ pub(super) fn sync(broker: &Arc<Broker>, request: Request) -> Result<Reply, Wire
     })
 }
 
-/// Turns an outcome into a reply. A waiting request whose group is dropped loses its connection and starts anew.
+/// Turns an outcome into a reply. A waiting request whose group is dropped, or
+/// whose broker shuts down, loses its connection and starts anew.
 fn answer<T, R>(
+    broker: &Arc<Broker>,
     outcome: Outcome<T>,
     request: Request,
     respond: impl FnOnce(&Request, T) -> R + Send + 'static,
@@ -153,12 +156,16 @@ where
 {
     match outcome {
         Outcome::Now(result) => request.reply(&respond(&request, result)),
-        Outcome::Later(receiver) => Ok(Reply::Later(Box::pin(async move {
-            match receiver.await {
-                Ok(result) => request.answer(&respond(&request, result)).map(Some),
-                Err(_) => Err(WireError::Abandoned),
-            }
-        }))),
+        Outcome::Later(receiver) => {
+            let shutdown = broker.shutdown.clone();
+            Ok(Reply::Later(Box::pin(async move {
+                let result = tokio::select! {
+                    result = receiver => result.map_err(|_| WireError::Abandoned)?,
+                    () = shutdown.cancelled() => return Err(WireError::Abandoned),
+                };
+                request.answer(&respond(&request, result)).map(Some)
+            })))
+        }
     }
 }
 

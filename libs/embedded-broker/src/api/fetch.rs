@@ -1,17 +1,15 @@
-//! Fetch: a long poll that is woken by its own partitions. The response is written by hand, so that batches are
-//! copied once, from the log into the frame.
+//! Fetch: a long poll that is woken by its own partitions.
 
+use super::fetch_response::Writer;
 use super::wire::{Reply, Request, WireError, finish_frame};
 use crate::broker::Broker;
 use crate::clock;
 use crate::log::{DiskRead, FetchWaiter, Partition, Read, ReadFault, Registration};
-use bytes::{BufMut, Bytes, BytesMut};
-use kafka_protocol::ResponseError;
+use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{FetchRequest, TopicName};
 use std::sync::Arc;
 use tokio::time::Instant;
 
-const FLEXIBLE_VERSION: i16 = 12;
 /// Response bytes of a partition besides its records, at most.
 const PARTITION_OVERHEAD: usize = 64;
 
@@ -187,7 +185,7 @@ impl Fetch {
             writer.name(&topic.name);
             writer.count(topic.partitions.len());
             for (wanted, read) in topic.partitions.iter().zip(&mut reads) {
-                writer.partition(wanted, read);
+                writer.partition(wanted.index, wanted.partition.is_some(), read);
             }
             writer.no_tags();
         }
@@ -198,142 +196,5 @@ impl Fetch {
             reason: "it is too long".to_owned(),
         })?;
         Ok(writer.out.freeze())
-    }
-}
-
-/// Writes a fetch response, versions 4 to 12.
-struct Writer {
-    out: BytesMut,
-    version: i16,
-}
-
-impl Writer {
-    fn flexible(&self) -> bool {
-        self.version >= FLEXIBLE_VERSION
-    }
-
-    /// The frame's length (to be filled in), the response header, and what comes before the topics.
-    fn begin(&mut self, correlation_id: i32) {
-        self.out.put_i32(0);
-        self.out.put_i32(correlation_id);
-        self.no_tags();
-        self.out.put_i32(0); // throttle time
-        if self.version >= 7 {
-            self.out.put_i16(0); // error
-            self.out.put_i32(0); // no fetch session: every request names all its partitions
-        }
-    }
-
-    fn partition(&mut self, wanted: &Wanted, read: &Read) {
-        let error = match (&wanted.partition, read.fault) {
-            (None, _) => ResponseError::UnknownTopicOrPartition.code(),
-            (Some(_), Some(ReadFault::OutOfRange)) => ResponseError::OffsetOutOfRange.code(),
-            (Some(_), Some(ReadFault::Storage)) => ResponseError::KafkaStorageError.code(),
-            (Some(_), None) => 0,
-        };
-        let known = |offset: i64| if error == 0 { offset } else { -1 };
-        self.out.put_i32(wanted.index);
-        self.out.put_i16(error);
-        self.out.put_i64(known(read.high_watermark));
-        self.out.put_i64(known(read.high_watermark)); // last stable offset
-        if self.version >= 5 {
-            self.out.put_i64(known(read.log_start));
-        }
-        self.count(0); // aborted transactions
-        if self.version >= 11 {
-            self.out.put_i32(-1); // preferred read replica
-        }
-        self.count(read.bytes);
-        for batch in &read.batches {
-            self.out.extend_from_slice(batch);
-        }
-        self.no_tags();
-    }
-
-    fn name(&mut self, name: &str) {
-        if self.flexible() {
-            self.count(name.len());
-        } else {
-            self.out
-                .put_i16(i16::try_from(name.len()).unwrap_or(i16::MAX));
-        }
-        self.out.put_slice(name.as_bytes());
-    }
-
-    /// The length of an array or a blob.
-    fn count(&mut self, count: usize) {
-        if !self.flexible() {
-            self.out.put_i32(i32::try_from(count).unwrap_or(i32::MAX));
-            return;
-        }
-        #[expect(clippy::cast_possible_truncation, reason = "seven bits at a time")]
-        let seven_bits = |rest: usize| (rest & 0x7f) as u8;
-        let mut rest = count + 1;
-        while rest >= 0x80 {
-            self.out.put_u8(seven_bits(rest) | 0x80);
-            rest >>= 7;
-        }
-        self.out.put_u8(seven_bits(rest));
-    }
-
-    fn no_tags(&mut self) {
-        if self.flexible() {
-            self.out.put_u8(0);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use kafka_protocol::messages::{FetchResponse, ResponseHeader};
-    use kafka_protocol::protocol::{Decodable, HeaderVersion, StrBytes};
-
-    #[test]
-    fn the_written_response_is_what_the_codec_reads_in_every_version() {
-        let partition = Some(Partition::new(1, 3, None));
-        let wanted = Wanted {
-            index: 3,
-            partition,
-            offset: 0,
-            max_bytes: 100,
-        };
-        let read = Read {
-            log_start: 1,
-            high_watermark: 9,
-            batches: vec![Bytes::from(vec![7; 100]), Bytes::from(vec![8; 100])],
-            bytes: 200,
-            ..Read::default()
-        };
-        for version in 4..=12 {
-            let mut writer = Writer {
-                out: BytesMut::new(),
-                version,
-            };
-            writer.begin(77);
-            writer.count(1);
-            writer.name("topic");
-            writer.count(1);
-            writer.partition(&wanted, &read);
-            writer.no_tags();
-            writer.no_tags();
-            let mut frame = writer.out.freeze().split_off(4);
-            let header =
-                ResponseHeader::decode(&mut frame, FetchResponse::header_version(version)).unwrap();
-            let response = FetchResponse::decode(&mut frame, version).unwrap();
-            assert_eq!(
-                (header.correlation_id, frame.len()),
-                (77, 0),
-                "version {version}"
-            );
-            let topic = &response.responses[0];
-            assert_eq!(topic.topic, TopicName(StrBytes::from_static_str("topic")));
-            assert_eq!(topic.partitions[0].partition_index, 3);
-            assert_eq!(topic.partitions[0].high_watermark, 9);
-            assert_eq!(
-                topic.partitions[0].records.as_ref().map(Bytes::len),
-                Some(200)
-            );
-        }
     }
 }

@@ -12,10 +12,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 const SHORTEST_SESSION: Duration = Duration::from_millis(100);
 const LONGEST_SESSION: Duration = Duration::from_mins(30);
+/// Time that the offsets of a group without members are kept; as in Kafka.
+const OFFSETS_RETENTION: Duration = Duration::from_hours(7 * 24);
 /// Shortest pause between two looks at the groups.
 const EXPIRY_GRANULARITY: Duration = Duration::from_millis(20);
 /// Longest member-chosen prefix of a member id.
@@ -150,6 +153,25 @@ impl GroupCoordinator {
         self.record(&Record::GroupDeleted { group: group_id });
         groups.remove(group_id);
         Some(true)
+    }
+
+    /// Drops groups that nobody uses: at once where there are no offsets, after a week where there are.
+    pub(crate) fn forget_idle(&self, now: Instant) {
+        let is_over = |group: &mut Group| {
+            if !group.is_idle() {
+                group.idle_since = None;
+                return false;
+            }
+            let since = *group.idle_since.get_or_insert(now);
+            group.offsets.is_empty() || now.duration_since(since) > OFFSETS_RETENTION
+        };
+        for (id, group) in self.all() {
+            // Looked at without the lock of all groups first, and again under it.
+            let over = is_over(&mut group.lock());
+            if over {
+                self.delete(&id);
+            }
+        }
     }
 
     /// Drops all offsets of a topic that is deleted.

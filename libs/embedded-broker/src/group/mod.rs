@@ -9,6 +9,8 @@ mod membership;
 mod offsets;
 mod rebalance;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use coordinator::GroupCoordinator;
 pub(crate) use member::{JoinRequest, JoinResult, SyncResult};

@@ -45,6 +45,10 @@ impl Offsets {
         self.topics.remove(topic).is_some()
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.topics.is_empty()
+    }
+
     /// All of them, by topic.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &BTreeMap<i32, CommittedOffset>)> {
         self.topics

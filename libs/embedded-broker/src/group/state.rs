@@ -71,6 +71,8 @@ pub(crate) struct Group {
     /// When a rebalance goes on without those who have not joined.
     pub(super) rebalance_deadline: Option<Instant>,
     pub(crate) offsets: Offsets,
+    /// When it was first seen without members, unless it has been used since.
+    pub(super) idle_since: Option<Instant>,
     /// Set when the group has been deleted while someone held it.
     pub(super) deleted: bool,
 }
@@ -221,6 +223,7 @@ impl Group {
         generation: i32,
         now: Instant,
     ) -> Result<(), GroupError> {
+        self.idle_since = None;
         if generation < 0 && self.state == State::Empty {
             return Ok(());
         }

@@ -2,6 +2,7 @@
 
 mod batch;
 mod disk;
+mod outcome;
 mod partition;
 mod producer_state;
 mod settings;
@@ -12,7 +13,8 @@ mod waiter;
 
 pub(crate) use batch::{BatchError, BatchHeader};
 pub(crate) use disk::{DiskLog, DiskRead};
-pub(crate) use partition::{AppendError, Home, Partition, Read, ReadFault};
+pub(crate) use outcome::{AppendError, Read, ReadFault};
+pub(crate) use partition::{Home, Partition};
 pub(crate) use producer_state::{ProducerStates, RememberedBatch};
 pub(crate) use settings::{MAX_MESSAGE_BYTES, REPORTED_ONLY, RETENTION_BYTES, RETENTION_MS};
 pub(crate) use topic::{Topic, TopicError};

@@ -3,7 +3,7 @@
 //! Taking a request on does its effects (a batch is appended, a member joins), so that pipelined requests keep their
 //! order; what may wait (an fsync, a rebalance, a long poll) is the answer, and answers wait in a bounded queue.
 
-use super::frame::{FrameError, take_frame};
+use super::frame::{FrameError, missing_bytes, take_frame};
 use crate::api::{self, Peer, Reply, WireError};
 use crate::broker::Broker;
 use crate::clock;
@@ -15,8 +15,11 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const READ_CHUNK: usize = 64 << 10;
-/// Ready answers are written together up to about this size.
+/// Space that is made for a read, unless a frame is known to be longer.
+const READ_CHUNK: usize = 16 << 10;
+/// Space that is made at a time for a long frame: memory is taken as its bytes come, not as its length says.
+const LARGEST_READ: usize = 1 << 20;
+/// Ready answers are written together up to this size.
 const WRITE_TOGETHER: usize = 256 << 10;
 
 /// Why a connection ends early.
@@ -66,9 +69,7 @@ impl Connection {
         match self.serve().await {
             Ok(()) => {}
             Err(ConnectionError::Io(error)) => tracing::debug!(%peer, %error, "connection lost"),
-            Err(error) => {
-                tracing::warn!(%peer, %error, "connection closed: it does not speak the protocol");
-            }
+            Err(error) => tracing::warn!(%peer, %error, "connection closed"),
         }
     }
 
@@ -92,7 +93,7 @@ impl Connection {
                 return Ok(());
             }
             let has_room = self.has_room();
-            self.input.reserve(READ_CHUNK);
+            self.make_room();
             let step = tokio::select! {
                 biased;
                 answer = next_answer(&mut self.replies) => Step::Answer(answer),
@@ -141,23 +142,48 @@ impl Connection {
         Ok(false)
     }
 
+    fn make_room(&mut self) {
+        let missing = missing_bytes(&self.input).clamp(READ_CHUNK, LARGEST_READ);
+        if self.input.capacity() - self.input.len() < missing.min(READ_CHUNK)
+            || missing > READ_CHUNK
+        {
+            self.input.reserve(missing);
+        }
+    }
+
     /// Writes the answers at the head of the queue that are ready.
     async fn write_ready(&mut self) -> io::Result<()> {
-        while let Some(Reply::Ready(_)) = self.replies.front() {
+        while matches!(self.replies.front(), Some(Reply::Ready(_))) {
             let Some(Reply::Ready(bytes)) = self.replies.pop_front() else {
                 break;
             };
             let last = !matches!(self.replies.front(), Some(Reply::Ready(_)));
-            if self.output.is_empty() && last {
-                return self.stream.write_all(&bytes).await;
-            }
-            self.output.extend_from_slice(&bytes);
-            if last || self.output.len() >= WRITE_TOGETHER {
-                self.stream.write_all(&self.output).await?;
-                self.output.clear();
+            if self.output.len() + bytes.len() > WRITE_TOGETHER || (last && self.output.is_empty())
+            {
+                self.flush().await?;
+                self.write(&bytes).await?;
+            } else {
+                self.output.extend_from_slice(&bytes);
             }
         }
+        self.flush().await
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        if !self.output.is_empty() {
+            let output = std::mem::take(&mut self.output);
+            self.write(&output).await?;
+            self.output = output;
+            self.output.clear();
+        }
         Ok(())
+    }
+
+    /// A client that does not read its answers is as good as idle.
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let limit = self.broker.config.idle_timeout;
+        let written = tokio::time::timeout(limit, self.stream.write_all(bytes)).await;
+        written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 

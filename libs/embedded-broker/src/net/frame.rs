@@ -44,6 +44,15 @@ pub(super) fn take_frame(
     Ok(Some(buffer.split_to(length).freeze()))
 }
 
+/// Bytes that the frame at the start of the buffer still lacks, as far as its length is known.
+pub(super) fn missing_bytes(buffer: &[u8]) -> usize {
+    let Some(length) = buffer.first_chunk() else {
+        return 0;
+    };
+    let length = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0);
+    (LENGTH_LEN + length).saturating_sub(buffer.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -40,8 +40,12 @@ pub(crate) async fn serve(listener: TcpListener, broker: Arc<Broker>, tasks: Tas
             continue;
         };
         let connection = Connection::new(stream, peer, Arc::clone(&broker));
+        let end = broker.abort.clone();
         tasks.spawn(async move {
-            connection.run().await;
+            tokio::select! {
+                () = connection.run() => {}
+                () = end.cancelled() => {}
+            }
             drop(slot);
         });
     }
