@@ -1,13 +1,14 @@
 //! Runs one participant: decode, group by order, load, decide, carry out, save, publish.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use sagaline_contracts::{Event, EventId, EventType, OrderId, Timestamp};
 use sagaline_saga::{
-    Delivery, EffectFailure, OrderRecord, Participant, RetryPolicy, Session, Source, Status,
+    Delivery, EffectFailure, Emission, OrderRecord, OutboxEntry, Participant, RetryPolicy, Session,
+    Source, Status,
 };
 use sagaline_store::{Index, SaveResult, StoreError, Stored, Write};
 use tokio::sync::OnceCell;
@@ -415,25 +416,48 @@ impl<P: Participant, E: Effects<P>> ParticipantHandler<P, E> {
         Ok(())
     }
 
-    /// Publishes outbox entries whose time has come.
+    /// Publishes outbox entries whose time has come, all at once: one by one they would keep the consumer waiting.
     async fn sweep(&self, open: &mut [OrderWork<P>], now: Timestamp) -> Result<(), Outage> {
-        let (_, relay) = self.relay().await?;
-        for work in open {
-            let order_id = work.order_id.clone();
-            for entry in &mut work.session.record_mut().outbox {
-                if entry.next_attempt > now || self.acked.contains(&entry.emission.id) {
-                    continue;
-                }
-                entry.attempts = entry.attempts.saturating_add(1);
-                let emission = (order_id.clone(), entry.emission.clone());
+        let is_due = |entry: &OutboxEntry| {
+            entry.next_attempt <= now && !self.acked.contains(&entry.emission.id)
+        };
+        let mut by_attempt: BTreeMap<u32, Vec<(OrderId, Emission)>> = BTreeMap::new();
+        for work in open.iter() {
+            for entry in work
+                .session
+                .record()
+                .outbox
+                .iter()
+                .filter(|entry| is_due(entry))
+            {
                 // The first attempt was made when the entry was handed over.
-                if let Err(error) = relay
-                    .publish(&[emission], entry.attempts.saturating_add(1))
-                    .await
-                {
-                    entry.next_attempt =
-                        now + self.options.retry.delay(&entry.emission.id, entry.attempts);
-                    entry.last_error = Some(Outage::from(error).chain());
+                let attempt = entry.attempts.saturating_add(2);
+                let emission = (work.order_id.clone(), entry.emission.clone());
+                by_attempt.entry(attempt).or_default().push(emission);
+            }
+        }
+        if by_attempt.is_empty() {
+            return Ok(());
+        }
+        let (_, relay) = self.relay().await?;
+        let mut failures: HashMap<EventId, String> = HashMap::new();
+        for (attempt, emissions) in by_attempt {
+            if let Err(error) = relay.publish(&emissions, attempt).await {
+                let error = Outage::from(error).chain();
+                let ids = emissions.into_iter().map(|(_, emission)| emission.id);
+                failures.extend(ids.map(|id| (id, error.clone())));
+            }
+        }
+        for work in open
+            .iter_mut()
+            .filter(|work| !work.session.record().outbox.is_empty())
+        {
+            for entry in &mut work.session.record_mut().outbox {
+                if let Some(error) = failures.remove(&entry.emission.id) {
+                    entry.attempts = entry.attempts.saturating_add(1);
+                    let delay = self.options.retry.delay(&entry.emission.id, entry.attempts);
+                    entry.next_attempt = now + delay;
+                    entry.last_error = Some(error);
                 }
             }
         }
