@@ -61,7 +61,11 @@ pub async fn violations(client: &Client, known: &Known) -> Result<Vec<String>> {
             Ok(projection) => {
                 projections.insert(id.as_str(), projection);
             }
-            Err(error) => complaints.push(format!("lost or stuck: {error:#}")),
+            Err(error) => {
+                // One that is stuck is enough to fail; waiting for each of many would take hours.
+                complaints.push(format!("lost or stuck: {error:#}"));
+                return Ok(complaints);
+            }
         }
     }
     let (events, settled) = settled_stock(client, known).await?;

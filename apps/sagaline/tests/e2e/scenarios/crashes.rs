@@ -15,7 +15,10 @@ fn keep_ordering(world: &World) -> (CancellationToken, JoinHandle<Vec<String>>) 
     let (client, stopped) = (world.client.clone(), stop.clone());
     let ordering = tokio::spawn(async move {
         let mut accepted = Vec::new();
+        // The load: every order is checked from the outside afterwards, so not more than needed.
+        let mut pace = tokio::time::interval(std::time::Duration::from_millis(25));
         while !stopped.is_cancelled() {
+            pace.tick().await;
             let id = order_id(
                 "crash",
                 &[[Fate::Ships, Fate::Declined, Fate::Refused][accepted.len() % 3]],
