@@ -78,6 +78,10 @@ impl<P: Participant, E: Effects<P>> BatchHandler for ParticipantHandler<P, E> {
         Ok(())
     }
 
+    async fn prepare(&self) -> Result<(), Outage> {
+        self.relay().await.map(|_| ())
+    }
+
     async fn tick(&self, now: Timestamp) -> Result<(), Outage> {
         let due = self
             .ports
