@@ -10,12 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sagaline_contracts::OrderId;
-use sagaline_runtime::{HealthSink, Outage};
+use sagaline_runtime::{Announcement, Announcer, HealthSink, Outage};
 use sagaline_store::{SaveResult, Store, StoreError, Write};
 
 use super::Placed;
 use super::job::{Found, Job, claims, sort_out};
-use crate::announce::{Announcement, Announcer};
 use crate::domain::COLLECTION;
 use crate::measure::Gauges;
 
