@@ -22,8 +22,18 @@ pub trait Effects<P: Participant>: Send + Sync + 'static {
         requests: &[EffectRequest<P::Effect>],
     ) -> Result<Vec<Result<P::Outcome, EffectFailure>>, Outage>;
 
-    /// The documents of these orders are saved: what was done for them is known there.
-    fn saved(&self, _orders: &[OrderId]) {}
+    /// These orders' documents are saved, and everything that they caused is published. It is called for every order that was
+    /// worked on, changed or not, and it must not wait.
+    fn saved(&self, _saved: &[Saved<'_, P::State>]) {}
+}
+
+/// An order as its saved document has it. Another instance may have saved a later state since, never another history.
+#[derive(Debug)]
+pub struct Saved<'a, S> {
+    /// The order.
+    pub order_id: &'a OrderId,
+    /// Its state.
+    pub state: &'a S,
 }
 
 /// An effect, for one order, because of one event.

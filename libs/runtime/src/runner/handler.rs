@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sagaline_contracts::{OrderId, Timestamp};
+use sagaline_contracts::Timestamp;
 use sagaline_saga::Participant;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
@@ -13,7 +13,7 @@ use super::work::OrderWork;
 use super::{Runner, RunnerOptions};
 use crate::metrics::EventMetrics;
 use crate::outbox::{AckedSet, OutboxRelay, RelayFaults};
-use crate::{BatchHandler, Effects, Inbound, Outage, Ports, Producer};
+use crate::{BatchHandler, Effects, Inbound, Outage, Ports, Producer, Saved};
 
 /// Beyond so many lost races for the same orders, the batch backs off as in an outage.
 const CONFLICTS_MAX: usize = 32;
@@ -45,6 +45,17 @@ impl<P: Participant, E: Effects<P>> ParticipantHandler<P, E> {
             metrics,
         }
     }
+
+    fn tell_saved(&self, works: &[OrderWork<P>]) {
+        let saved: Vec<Saved<'_, P::State>> = works
+            .iter()
+            .map(|work| Saved {
+                order_id: &work.order_id,
+                state: &work.session.record().state,
+            })
+            .collect();
+        self.effects.saved(&saved);
+    }
 }
 
 #[async_trait]
@@ -72,8 +83,7 @@ impl<P: Participant, E: Effects<P>> BatchHandler for ParticipantHandler<P, E> {
             ));
         }
         self.publish(&done, publish).await?;
-        let orders: Vec<OrderId> = done.iter().map(|work| work.order_id.clone()).collect();
-        self.effects.saved(&orders);
+        self.tell_saved(&done);
         self.measure(batch, &done, started);
         Ok(())
     }
@@ -97,6 +107,8 @@ impl<P: Participant, E: Effects<P>> BatchHandler for ParticipantHandler<P, E> {
         self.work(&mut open).await?;
         // Who lost a race has nothing to do: the winner's record is looked after at the next tick.
         self.save(&mut open).await?;
-        self.publish(&open, Vec::new()).await
+        self.publish(&open, Vec::new()).await?;
+        self.tell_saved(&open);
+        Ok(())
     }
 }
