@@ -5,6 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 use sagaline_contracts::{Event, EventType, OrderId, Rejected, Timestamp};
 
 use super::{Current, Session, Status};
+use crate::clock::believed;
 use crate::record::{WAITING_MAX, raw_json};
 use crate::{Held, Message, Parked, ParkedReason, Participant};
 
@@ -21,7 +22,7 @@ impl<P: Participant> Session<P> {
     pub(super) fn run_front(&mut self, participant: &P, now: Timestamp) -> Option<P::Effect> {
         let parked = self.record.parked.pop_front()?;
         self.changed = true;
-        match parse(&parked.held, &self.record.order_id) {
+        match parse(&parked.held, &self.record.order_id, now) {
             Ok(event) => {
                 let current = Current {
                     held: parked.held,
@@ -166,7 +167,8 @@ pub(super) fn keep(mut held: Held, event: &Event) -> Held {
     held
 }
 
-pub(super) fn parse(held: &Held, order_id: &OrderId) -> Result<Event, Rejected> {
+/// The event that was kept. An operator may have edited it, so it may say anything, the time included.
+pub(super) fn parse(held: &Held, order_id: &OrderId, now: Timestamp) -> Result<Event, Rejected> {
     let kind = EventType::parse(&held.source.topic).unwrap_or(EventType::DeadLetter);
     let value = match &held.message {
         Message::Json(json) => Some(json.get().as_bytes().to_vec()),
@@ -174,5 +176,6 @@ pub(super) fn parse(held: &Held, order_id: &OrderId) -> Result<Event, Rejected> 
         Message::Missing => None,
     };
     // The key that this order was made out by: an edit must still be about it.
-    Event::decode(kind, Some(order_id.as_str().as_bytes()), value.as_deref())
+    let key = Some(order_id.as_str().as_bytes());
+    Event::decode(kind, key, value.as_deref()).map(|event| believed(event, now))
 }
