@@ -72,8 +72,13 @@ impl Outage {
 
     /// The whole chain of what went wrong, for a log or a person.
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut source: Option<&(dyn std::error::Error + 'static)> = Some(self.source.as_ref());
+        format!("{self}: {}", self.source_chain())
+    }
+
+    /// The same without the dependency.
+    pub(crate) fn source_chain(&self) -> String {
+        let mut text = self.source.to_string();
+        let mut source: Option<&(dyn std::error::Error + 'static)> = self.source.source();
         while let Some(error) = source {
             text.push_str(": ");
             text.push_str(&error.to_string());
