@@ -73,7 +73,7 @@ pub struct FaultyStore {
 }
 
 impl FaultyStore {
-    /// As the embedded and the MongoDB store do: one such document fails the call.
+    /// As the real stores do: one such document fails the call.
     fn check<'a>(&self, ids: impl IntoIterator<Item = &'a str>) -> Result<(), StoreError> {
         let damaged = self.damaged.lock();
         match ids.into_iter().find(|id| damaged.contains(*id)) {

@@ -140,7 +140,11 @@ proptest! {
         let (order, told) = play(&numbered);
         prop_assert_eq!((order.phase, order.attempt), (Phase::Cancelled, 2));
         prop_assert_eq!(order.reason.as_deref(), Some("cancelled"));
-        use EventType::{OrderCancelled, OrderRetried};
-        prop_assert_eq!(told, [OrderCancelled, OrderRetried, OrderCancelled]);
+        let ended_twice = [
+            EventType::OrderCancelled,
+            EventType::OrderRetried,
+            EventType::OrderCancelled,
+        ];
+        prop_assert_eq!(told, ended_twice);
     }
 }
