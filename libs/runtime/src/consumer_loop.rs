@@ -38,6 +38,8 @@ pub trait BatchHandler: Send + Sync {
 pub struct LoopOptions {
     /// How often [`BatchHandler::tick`] is called.
     pub tick_interval: Duration,
+    /// How long the batch in hand may still take at a shutdown; then it is left to the next start.
+    pub drain_limit: Duration,
     /// How long leaving the group may take.
     pub close_limit: Duration,
 }
@@ -46,6 +48,7 @@ impl Default for LoopOptions {
     fn default() -> Self {
         Self {
             tick_interval: Duration::from_millis(500),
+            drain_limit: Duration::from_secs(5),
             close_limit: Duration::from_secs(3),
         }
     }
@@ -107,7 +110,7 @@ impl ConsumerLoop {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                _ = ticks.tick() => self.tick().await,
+                _ = ticks.tick() => self.tick(&shutdown).await,
                 polled = consumer.next() => match polled {
                     Ok(None) => break,
                     Ok(Some(batch)) => self.process(consumer.as_mut(), batch, &shutdown).await,
@@ -185,7 +188,15 @@ impl ConsumerLoop {
     ) {
         let mut backoff: Option<Backoff> = None;
         while !batch.is_empty() {
-            match self.handler.handle(&batch).await {
+            let handled = tokio::select! {
+                biased;
+                handled = self.handler.handle(&batch) => handled,
+                () = self.drained(shutdown) => {
+                    tracing::warn!(service = self.service, "the batch in hand takes too long: it is left to the next start");
+                    return;
+                }
+            };
+            match handled {
                 Ok(()) => {
                     if backoff.is_some() {
                         self.recovered();
@@ -206,8 +217,19 @@ impl ConsumerLoop {
         consumer.done(&batch).await;
     }
 
-    async fn tick(&self) {
-        match self.handler.tick(self.ports.clock.now()).await {
+    /// Until the shutdown has waited long enough for the batch in hand. It is not committed then, as after a crash.
+    async fn drained(&self, shutdown: &CancellationToken) {
+        shutdown.cancelled().await;
+        tokio::time::sleep(self.options.drain_limit).await;
+    }
+
+    async fn tick(&self, shutdown: &CancellationToken) {
+        let ticked = tokio::select! {
+            biased;
+            ticked = self.handler.tick(self.ports.clock.now()) => ticked,
+            () = self.drained(shutdown) => return,
+        };
+        match ticked {
             Ok(()) => self.recovered(),
             // What is due stays due until the next tick.
             Err(outage) => self.note(&outage),
