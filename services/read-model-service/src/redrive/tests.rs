@@ -7,12 +7,7 @@ fn letter(order_id: Option<&str>, event_id: &str, consumers: &[&str]) -> PostMor
     tried(order_id, event_id, consumers, 1)
 }
 
-fn tried(
-    order_id: Option<&str>,
-    event_id: &str,
-    consumers: &[&str],
-    attempts: u32,
-) -> PostMortem {
+fn tried(order_id: Option<&str>, event_id: &str, consumers: &[&str], attempts: u32) -> PostMortem {
     let mut letter = PostMortem::new("letter-1");
     for (at, consumer) in consumers.iter().enumerate() {
         let order_id = order_id.map(|id| OrderId::new(id).unwrap());
