@@ -48,7 +48,10 @@ pub async fn run(host: ServiceHost, options: Options, listener: TcpListener) -> 
         announcer,
         Arc::clone(&ports.health),
         Arc::clone(&gauges),
-        IntakeLimits::default(),
+        IntakeLimits {
+            in_flight: options.in_flight_max,
+            ..IntakeLimits::default()
+        },
     );
     // These end by themselves: the workers when the last handler is done, the announcers when the last worker is.
     let drained = tokio::spawn(async { tokio::join!(workers.run(), announcers.run()) });

@@ -236,7 +236,7 @@ impl Stack {
     fn give_flags(&self, name: &str, command: &mut Command) -> Result<()> {
         for (flag, value) in &self.flags {
             let owner = match *flag {
-                "--saga-timeout" | "--checkout-wait" => "order-service",
+                "--saga-timeout" | "--checkout-wait" | "--in-flight-max" => "order-service",
                 flag if flag.starts_with("--payment") || flag.starts_with("--gateway") => {
                     "payment-service"
                 }
