@@ -79,6 +79,14 @@ pub enum BrokerError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Another process has taken this one's place in the consumer group: it has the same instance id.
+    #[error(
+        "another process with this one's instance id has taken its place ({reason}); give every instance an id of its own"
+    )]
+    Replaced {
+        /// What the client said.
+        reason: String,
+    },
     /// The topics are not as the pipeline needs them.
     #[error("{0}")]
     Topics(String),

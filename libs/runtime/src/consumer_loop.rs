@@ -58,6 +58,15 @@ pub enum RuntimeError {
         #[source]
         source: BrokerError,
     },
+    /// It cannot go on.
+    #[error("the consumer of {service} has ended")]
+    Ended {
+        /// The service.
+        service: String,
+        /// What the broker said.
+        #[source]
+        source: BrokerError,
+    },
 }
 
 /// Receives batches for one service until it is told to stop.
@@ -93,6 +102,7 @@ impl ConsumerLoop {
             return Ok(());
         };
         self.wait_until_joined(consumer.as_mut(), &shutdown).await;
+        let mut ended = Ok(());
         let mut ticks = tokio::time::interval(self.options.tick_interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -103,6 +113,12 @@ impl ConsumerLoop {
                 polled = consumer.next() => match polled {
                     Ok(None) => break,
                     Ok(Some(batch)) => self.process(consumer.as_mut(), batch, &shutdown).await,
+                    // Joining again would throw the other one out, which would join again.
+                    Err(source @ BrokerError::Replaced { .. }) => {
+                        let service = self.service.to_owned();
+                        ended = Err(RuntimeError::Ended { service, source });
+                        break;
+                    }
                     Err(error) => {
                         self.note(&error.into());
                         tokio::time::sleep(Backoff::new().next()).await;
@@ -111,7 +127,7 @@ impl ConsumerLoop {
             }
         }
         consumer.close(self.options.close_limit).await;
-        Ok(())
+        ended
     }
 
     async fn connect(

@@ -83,7 +83,10 @@ fn main() -> ExitCode {
         .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     // The last pipeline ends before the report is written.
-    drop(lock(&shared.world).take());
+    let last = lock(&shared.world).take();
+    if let Some(last) = last.filter(|_| std::env::var_os("SAGALINE_KEEP_LOGS").is_some()) {
+        last.keep_logs(&folder().join("last"));
+    }
     if let Err(error) = lock(&shared.report).publish(&folder(), form) {
         eprintln!("error: the report was not written: {error:#}");
         return ExitCode::FAILURE;

@@ -20,6 +20,10 @@ pub struct KafkaOptions {
     pub batch_max: usize,
     /// How long a consumer may be silent before its partitions go to another one, in milliseconds.
     pub session_timeout_ms: u32,
+    /// What this process is called in its consumer groups, if its successor after a crash is called the same. Then the broker
+    /// gives the successor its partitions at once, instead of waiting for `session_timeout_ms` whether it still lives. No two
+    /// living processes may be called the same.
+    pub instance_id: Option<String>,
     /// How long the producer waits for more messages to send with the first, in milliseconds.
     pub linger_ms: f64,
     /// Additional settings of librdkafka, for instance for TLS and SASL.
@@ -33,6 +37,7 @@ impl KafkaOptions {
             brokers: brokers.into(),
             batch_max: 1_000,
             session_timeout_ms: 10_000,
+            instance_id: None,
             linger_ms: 1.0,
             extra: Vec::new(),
         }

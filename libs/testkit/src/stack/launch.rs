@@ -159,7 +159,7 @@ impl Stack {
         let mut command = Command::new(self.binaries.join(name));
         command
             .env("JWT_SECRET", &self.secret)
-            .env("LOG_LEVEL", "info")
+            .env("LOG_LEVEL", log_level())
             .env("LOG_FORMAT", "json");
         command
     }
@@ -228,7 +228,8 @@ impl Stack {
         command
             .env("KAFKA_BROKERS", kafka)
             .env("MONGO_URL", mongo)
-            .env("PORT", port.number().to_string());
+            .env("PORT", port.number().to_string())
+            .env("INSTANCE_ID", format!("{name}-1"));
         self.give_flags(name, command)
     }
 
@@ -280,6 +281,11 @@ impl Stack {
     pub fn folder(&self) -> &TempDir {
         &self.folder
     }
+}
+
+/// `SAGALINE_TEST_LOG_LEVEL` makes services more talkative for those who look for a cause.
+fn log_level() -> String {
+    std::env::var("SAGALINE_TEST_LOG_LEVEL").unwrap_or_else(|_| "info".to_owned())
 }
 
 /// Waits until the service at `base` says that it can work; whether it does.
