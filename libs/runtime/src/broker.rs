@@ -79,9 +79,11 @@ pub enum BrokerError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Another process has taken this one's place in the consumer group: it has the same instance id.
+    /// This consumer's place in the group was given to another one with the same instance id: a second process, or this one itself
+    /// when the broker crashed before it could say so.
     #[error(
-        "another process with this one's instance id has taken its place ({reason}); give every instance an id of its own"
+        "the place in the consumer group was given to another consumer with the same instance id ({reason}); \
+         if this comes again, give every instance an id of its own"
     )]
     Replaced {
         /// What the client said.

@@ -11,6 +11,7 @@ mod kafka;
 pub mod lag;
 pub mod load;
 mod mongo;
+mod mount;
 mod outcomes;
 mod ports;
 mod process;
@@ -21,6 +22,7 @@ pub mod topics;
 
 pub use kafka::{ApacheKafka, Listener};
 pub use mongo::{Kind, MongoServer};
+pub use mount::{DiskImage, Mount};
 pub use outcomes::Outcomes;
 pub use ports::Port;
 pub use process::Process;

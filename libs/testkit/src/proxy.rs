@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -18,6 +19,8 @@ const BUFFER_BYTES: usize = 16 * 1024;
 enum Mode {
     /// It passes it on.
     Open,
+    /// It passes it on until a client sends something that has these bytes in it; from that on it is stalled.
+    Armed(&'static [u8]),
     /// It has closed every connection and accepts none.
     Cut,
     /// It keeps every connection and passes nothing on: what was sent arrives when the line is mended.
@@ -41,10 +44,15 @@ impl Proxy {
 
     /// The same, on a port that was reserved before.
     pub async fn start_at(port: Port, target: u16) -> Result<Self> {
-        let (mode, modes) = watch::channel(Mode::Open);
+        let mode = watch::Sender::new(Mode::Open);
         let (holding, held) = watch::channel(0);
         let listener = bind(port.number()).await?;
-        let task = tokio::spawn(serve(listener, port.number(), target, modes, holding));
+        let line = Line {
+            target,
+            mode: mode.clone(),
+            held: holding,
+        };
+        let task = tokio::spawn(serve(listener, port.number(), line));
         Ok(Self {
             port,
             mode,
@@ -66,6 +74,11 @@ impl Proxy {
     /// Passes nothing on and closes nothing, as when packets get lost.
     pub fn stall(&self) {
         self.mode.send_replace(Mode::Stalled);
+    }
+
+    /// The same, beginning with the next thing from a client that has these bytes in it.
+    pub fn stall_at(&self, bytes: &'static [u8]) {
+        self.mode.send_replace(Mode::Armed(bytes));
     }
 
     /// Passes on again, first what was held back.
@@ -95,13 +108,52 @@ async fn bind(port: u16) -> Result<TcpListener> {
         .with_context(|| format!("the proxy cannot listen on port {port}"))
 }
 
-async fn serve(
-    listener: TcpListener,
-    port: u16,
+/// What every connection of a proxy knows.
+#[derive(Debug, Clone)]
+struct Line {
     target: u16,
-    mut mode: watch::Receiver<Mode>,
+    mode: watch::Sender<Mode>,
     held: watch::Sender<usize>,
-) {
+}
+
+impl Line {
+    /// Waits while the line is stalled; whether it is open then.
+    async fn is_open(&self) -> bool {
+        let mut mode = self.mode.subscribe();
+        mode.wait_for(|mode| *mode != Mode::Stalled)
+            .await
+            .is_ok_and(|mode| *mode != Mode::Cut)
+    }
+
+    /// What a client sends may be what a trap waits for.
+    fn spring_trap(&self, bytes: &[u8]) {
+        self.mode.send_if_modified(|mode| {
+            let Mode::Armed(trap) = *mode else {
+                return false;
+            };
+            let is_caught = bytes.windows(trap.len()).any(|part| part == trap);
+            if is_caught {
+                *mode = Mode::Stalled;
+            }
+            is_caught
+        });
+    }
+
+    /// Waits until what a client has sent may be passed on; whether it may.
+    async fn pass(&self, bytes: &[u8]) -> bool {
+        self.spring_trap(bytes);
+        if *self.mode.borrow() != Mode::Stalled {
+            return self.is_open().await;
+        }
+        self.held.send_modify(|held| *held += bytes.len());
+        let open = self.is_open().await;
+        self.held.send_modify(|held| *held -= bytes.len());
+        open
+    }
+}
+
+async fn serve(listener: TcpListener, port: u16, line: Line) {
+    let mut mode = line.mode.subscribe();
     let mut listener = Some(listener);
     loop {
         let accepting = match listener.take() {
@@ -115,7 +167,7 @@ async fn serve(
                 }
             },
         };
-        accept_until_cut(accepting, target, &mut mode, &held).await;
+        accept_until_cut(accepting, &line).await;
         // Listener and connections are closed. An error means that the proxy is dropped.
         if mode.wait_for(|mode| *mode != Mode::Cut).await.is_err() {
             return;
@@ -123,94 +175,62 @@ async fn serve(
     }
 }
 
-async fn accept_until_cut(
-    listener: TcpListener,
-    target: u16,
-    mode: &mut watch::Receiver<Mode>,
-    held: &watch::Sender<usize>,
-) {
+async fn accept_until_cut(listener: TcpListener, line: &Line) {
     let mut connections = JoinSet::new();
-    let mut cut = mode.clone();
+    let mut mode = line.mode.subscribe();
     let accept = async {
         loop {
             // Taking care of ended connections keeps the set small.
             while connections.try_join_next().is_some() {}
             if let Ok((client, _)) = listener.accept().await {
-                connections.spawn(connection(client, target, mode.clone(), held.clone()));
+                connections.spawn(connection(client, line.clone()));
             }
         }
     };
     tokio::select! {
         () = accept => {}
-        _ = cut.wait_for(|mode| *mode == Mode::Cut) => {}
+        _ = mode.wait_for(|mode| *mode == Mode::Cut) => {}
     }
 }
 
-async fn connection(
-    client: TcpStream,
-    target: u16,
-    mut mode: watch::Receiver<Mode>,
-    held: watch::Sender<usize>,
-) {
+async fn connection(client: TcpStream, line: Line) {
     client.set_nodelay(true).ok();
-    if !is_open(&mut mode).await {
+    if !line.is_open().await {
         return;
     }
     // Dropping the client's side says that the other one is not there.
-    let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, target)).await else {
+    let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, line.target)).await else {
         return;
     };
     server.set_nodelay(true).ok();
-    let (from_client, to_client) = client.into_split();
-    let (from_server, to_server) = server.into_split();
-    // When one direction ends the other may still have something to say, so both are waited for.
-    tokio::join!(
-        pump(from_client, to_server, mode.clone(), Some(&held)),
-        pump(from_server, to_client, mode, None),
-    );
-}
-
-/// Waits while the line is stalled; whether it is open then.
-async fn is_open(mode: &mut watch::Receiver<Mode>) -> bool {
-    mode.wait_for(|mode| *mode != Mode::Stalled)
-        .await
-        .is_ok_and(|mode| *mode == Mode::Open)
-}
-
-async fn pump(
-    mut from: tokio::net::tcp::OwnedReadHalf,
-    mut to: tokio::net::tcp::OwnedWriteHalf,
-    mut mode: watch::Receiver<Mode>,
-    held: Option<&watch::Sender<usize>>,
-) {
-    let mut buffer = vec![0; BUFFER_BYTES];
-    loop {
-        let count = match from.read(&mut buffer).await {
-            Ok(count) if count > 0 => count,
-            _ => break,
-        };
-        let hold = |change: fn(usize, usize) -> usize| {
-            if let Some(held) = held {
-                held.send_modify(|bytes| *bytes = change(*bytes, count));
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let upstream = async {
+        let mut buffer = vec![0; BUFFER_BYTES];
+        while let Some(bytes) = read(&mut from_client, &mut buffer).await {
+            if !line.pass(bytes).await || to_server.write_all(bytes).await.is_err() {
+                break;
             }
-        };
-        let waits = *mode.borrow() != Mode::Open;
-        if waits {
-            hold(usize::saturating_add);
         }
-        let open = is_open(&mut mode).await;
-        if waits {
-            hold(usize::saturating_sub);
+        // The other side learns that no more will come.
+        to_server.shutdown().await.ok();
+    };
+    let downstream = async {
+        let mut buffer = vec![0; BUFFER_BYTES];
+        while let Some(bytes) = read(&mut from_server, &mut buffer).await {
+            if !line.is_open().await || to_client.write_all(bytes).await.is_err() {
+                break;
+            }
         }
-        let Some(bytes) = buffer.get(..count).filter(|_| open) else {
-            break;
-        };
-        if to.write_all(bytes).await.is_err() {
-            break;
-        }
-    }
-    // The other side learns that no more will come.
-    to.shutdown().await.ok();
+        to_client.shutdown().await.ok();
+    };
+    // When one direction ends the other may still have something to say, so both are waited for.
+    tokio::join!(upstream, downstream);
+}
+
+async fn read<'a>(from: &mut OwnedReadHalf, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+    let count = from.read(buffer).await.ok().filter(|count| *count > 0)?;
+    buffer.get(..count)
 }
 
 #[cfg(test)]
@@ -294,6 +314,21 @@ mod tests {
         assert_eq!(late.unwrap(), 7);
         let nothing_more = proxy.holds_something(Duration::from_millis(50)).await;
         assert!(nothing_more.is_err(), "what was delivered is still counted");
+    }
+
+    #[tokio::test]
+    async fn a_trap_lets_everything_pass_until_it_is_sprung() {
+        let proxy = Proxy::start(echo().await).await.unwrap();
+        let mut client = connect(&proxy).await;
+        proxy.stall_at(b"snap");
+        assert_eq!(says(&mut client, 1).await.unwrap(), 1);
+        client.write_all(b"oh, snap!").await.unwrap();
+        proxy.holds_something(LIMIT).await.unwrap();
+        let silence = tokio::time::timeout(Duration::from_millis(100), client.read_u8()).await;
+        assert!(silence.is_err(), "the trap let something pass");
+        proxy.heal();
+        let late = tokio::time::timeout(LIMIT, client.read_u8()).await.unwrap();
+        assert_eq!(late.unwrap(), b'o');
     }
 
     #[tokio::test]

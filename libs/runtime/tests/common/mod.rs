@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -144,6 +144,10 @@ pub struct FakeBroker {
     committed: Mutex<usize>,
     pub published: Mutex<Vec<Outbound>>,
     pub publishes: Faults,
+    /// Whether it does not answer.
+    pub away: AtomicBool,
+    /// So many consumers find their place taken before they get anything.
+    pub replaced: Faults,
     changed: Notify,
 }
 
@@ -219,6 +223,9 @@ impl Broker for Shared<FakeBroker> {
     }
 
     async fn ping(&self) -> Result<(), BrokerError> {
+        if self.0.away.load(Ordering::SeqCst) {
+            return Err(BrokerError::unavailable("answer", SwitchedOff));
+        }
         Ok(())
     }
 }
@@ -246,6 +253,10 @@ struct FakeConsumer {
 #[async_trait]
 impl Consumer for FakeConsumer {
     async fn next(&mut self) -> Result<Option<Vec<Inbound>>, BrokerError> {
+        if Faults::strike(&self.broker.replaced.before) {
+            let reason = "fenced".to_owned();
+            return Err(BrokerError::Replaced { reason });
+        }
         loop {
             let changed = self.broker.changed.notified();
             let fresh: Vec<Inbound> = self
