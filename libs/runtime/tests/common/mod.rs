@@ -148,6 +148,10 @@ pub struct FakeBroker {
     pub away: AtomicBool,
     /// So many consumers find their place taken before they get anything.
     pub replaced: Faults,
+    /// Producers that were asked for.
+    pub producers: AtomicUsize,
+    /// So many are refused.
+    pub producers_refused: AtomicUsize,
     changed: Notify,
 }
 
@@ -206,6 +210,10 @@ pub struct Shared<T>(pub Arc<T>);
 #[async_trait]
 impl Broker for Shared<FakeBroker> {
     async fn producer(&self, _: &str) -> Result<Arc<dyn Producer>, BrokerError> {
+        self.0.producers.fetch_add(1, Ordering::SeqCst);
+        if Faults::strike(&self.0.producers_refused) {
+            return Err(BrokerError::unavailable("connect", SwitchedOff));
+        }
         Ok(Arc::new(Shared(Arc::clone(&self.0))))
     }
 
