@@ -118,6 +118,28 @@ pub async fn worked_off(
     Ok(last)
 }
 
+/// For those who look for a cause: where each of these groups is behind, an example each.
+pub async fn summary(brokers: &str, groups: &[&str]) -> String {
+    let Ok(ends) = ends(brokers).await else {
+        return "the broker does not answer".to_owned();
+    };
+    let mut said = Vec::new();
+    for group in groups {
+        let Ok(client) = client(brokers, group) else {
+            continue;
+        };
+        let wanted = ends.of(&consumed(group));
+        let missing = tokio::task::spawn_blocking(move || behind(&client, &wanted)).await;
+        said.push(match missing {
+            Ok(Ok(None)) => format!("{group} is up to date"),
+            Ok(Ok(Some(place))) => format!("{group}: {place}"),
+            Ok(Err(error)) => format!("{group}: {error:#}"),
+            Err(error) => format!("{group}: {error}"),
+        });
+    }
+    said.join("; ")
+}
+
 impl Ends {
     fn of(&self, topics: &[&str]) -> Vec<(Place, i64)> {
         let ours = self.0.iter().filter(|((topic, _), end)| {
@@ -128,13 +150,14 @@ impl Ends {
     }
 }
 
-/// A place where the group has not come to the end yet, described.
+/// The places where the group has not come to the end yet, described.
 fn behind(client: &BaseConsumer, wanted: &[(Place, i64)]) -> Result<Option<String>> {
     let mut list = TopicPartitionList::new();
     for ((topic, partition), _) in wanted {
         list.add_partition(topic, *partition);
     }
     let committed = client.committed_offsets(list, LIMIT)?;
+    let mut places = Vec::new();
     for ((topic, partition), end) in wanted {
         let found = committed.find_partition(topic, *partition);
         let at = match found.context("a partition was not answered for")?.offset() {
@@ -142,10 +165,10 @@ fn behind(client: &BaseConsumer, wanted: &[(Place, i64)]) -> Result<Option<Strin
             _ => 0,
         };
         if at < *end {
-            return Ok(Some(format!("{topic}/{partition} is at {at} of {end}")));
+            places.push(format!("{topic}/{partition} is at {at} of {end}"));
         }
     }
-    Ok(None)
+    Ok((!places.is_empty()).then(|| places.join(", ")))
 }
 
 fn client(brokers: &str, group: &str) -> Result<BaseConsumer> {

@@ -22,7 +22,7 @@ pub const LOAD: u32 = 40;
 const FLOWING: usize = 20;
 const FLOW_LIMIT: Duration = Duration::from_secs(60);
 /// Nothing may take longer than this to come right.
-const RECOVERY_LIMIT: Duration = Duration::from_secs(120);
+const RECOVERY_LIMIT: Duration = Duration::from_secs(60);
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 /// When a fault began, and when it ended.
@@ -51,7 +51,13 @@ pub async fn drill(
     let load = Load::start(&world.client, LOAD, orders());
     world.outcomes.so_many_more(FLOWING, FLOW_LIMIT).await?;
     let fault = fault(&mut world.stack, &load).await?;
-    let recovered = recovered(world, &load, fault).await?;
+    let recovered = match recovered(world, &load, fault).await {
+        Ok(recovered) => recovered,
+        Err(error) => {
+            let lag = lag::summary(world.kafka(), &SERVICES).await;
+            return Err(error.context(format!("it does not come right; {lag}")));
+        }
+    };
     let answered = load.stop(ANSWER_LIMIT).await?;
     drained(world, &answered).await?;
     healthy(&world.client).await?;

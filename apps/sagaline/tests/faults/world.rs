@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use sagaline_testkit::Outcomes;
 use sagaline_testkit::client::Client;
 use sagaline_testkit::invariants::Known;
 use sagaline_testkit::stack::{Backend, Stack};
+use sagaline_testkit::{DiskImage, Mount, Outcomes};
 
 use crate::RATE;
 use crate::report::Row;
@@ -17,14 +17,21 @@ pub enum Grounds {
     /// Apache Kafka, the MongoDB-protocol server, five processes, and a line that can be cut between any two of them. The name
     /// keeps groups of scenarios apart.
     Real(&'static str),
-    /// None: it makes its own.
-    Own,
+    /// `sagaline up --data-dir`.
+    Durable,
+    /// The same on a disk that gets full.
+    SmallDisk,
+    /// The same on a disk that has nothing but what was flushed to it.
+    FlushedDisk,
 }
+
+const SMALL_DISK_BYTES: u64 = 400 << 20;
+const FLUSHED_DISK_BYTES: u64 = 512 << 20;
 
 impl Grounds {
     /// Whether this machine does not let a test do what it has to do.
     pub fn impossible_here(self) -> bool {
-        false
+        matches!(self, Self::SmallDisk | Self::FlushedDisk) && !Mount::is_possible()
     }
 }
 
@@ -40,6 +47,9 @@ pub struct World {
     /// Watches the topics.
     pub outcomes: Outcomes,
     rows: Vec<Row>,
+    // Unmounted when nobody writes there any more.
+    pub mount: Option<Mount>,
+    pub disk: Option<DiskImage>,
 }
 
 /// The flags of every pipeline here.
@@ -51,10 +61,21 @@ pub const FLAGS: [(&str, &str); 2] = [
 impl World {
     /// Starts a pipeline.
     pub async fn start(grounds: Grounds, binaries: &Path) -> Result<Self> {
-        let stack = match grounds {
-            Grounds::Real(_) | Grounds::Own => {
-                Stack::start_behind_proxies(binaries, &FLAGS).await?
+        let disk = match grounds {
+            Grounds::FlushedDisk => Some(DiskImage::create(FLUSHED_DISK_BYTES)?),
+            _ => None,
+        };
+        let mount = match (grounds, &disk) {
+            (_, Some(disk)) => Some(Mount::image(disk)?),
+            (Grounds::SmallDisk, _) => Some(Mount::tmpfs(SMALL_DISK_BYTES)?),
+            _ => None,
+        };
+        let stack = match (grounds, &mount) {
+            (Grounds::Real(_), _) => Stack::start_behind_proxies(binaries, &FLAGS).await?,
+            (_, Some(mount)) => {
+                Stack::start_durable_in(&mount.path().join("data"), binaries, &FLAGS).await?
             }
+            (_, None) => Stack::start(Backend::Durable, binaries, &FLAGS).await?,
         };
         let client = Client::operator(&stack)?;
         let outcomes = Outcomes::watch(&client.addresses().kafka)?;
@@ -65,6 +86,8 @@ impl World {
             known: Known::default(),
             outcomes,
             rows: Vec::new(),
+            mount,
+            disk,
         })
     }
 
@@ -76,11 +99,6 @@ impl World {
     /// The broker's address.
     pub fn kafka(&self) -> &str {
         &self.client.addresses().kafka
-    }
-
-    /// The services whose consumer groups are to be watched, by the backend.
-    pub fn is_real(&self) -> bool {
-        self.stack.backend() == Backend::Real
     }
 
     /// Keeps a row for the table; something lost, doubled or wrong is a failure.
