@@ -16,6 +16,7 @@ mod money;
 pub mod payload;
 mod rejected;
 pub mod schema;
+mod short_text;
 mod timestamp;
 mod wire;
 
@@ -25,4 +26,5 @@ pub use ids::{EventId, InvalidId, OrderId, Sku};
 pub use money::{InvalidMoney, Money};
 pub use payload::Payload;
 pub use rejected::{Rejected, RejectedKind};
+pub use short_text::ShortText;
 pub use timestamp::{InvalidTimestamp, Timestamp};

@@ -5,19 +5,23 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use sagaline_contracts::{Money, OrderId};
-use sagaline_service_kit::{Json, Path, Problem};
+use sagaline_service_kit::{Api, Json, Operation, Path, Problem};
 use sagaline_store::Store;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::COLLECTION;
-use crate::domain::{Charge, Payment};
+use crate::domain::{Charge, Payment, SERVICE};
 
 /// The service's routes, on its documents in `store`; `gateway` is named in the answers.
 pub fn routes(store: Arc<dyn Store>, gateway: &'static str) -> Router {
-    Router::new()
-        .route("/payments/{orderId}", get(payment))
+    let describe = Operation::new("showPayment", "An order's payment")
+        .path::<OrderId>("orderId", "The order")
+        .answers::<PaymentView<'_>>(200, "The payment")
+        .refuses(404, "No payment of this order is known here");
+    Api::new(SERVICE, "Charges once per attempt, and refunds")
+        .get("/payments/{orderId}", payment, describe)
         .with_state(Reader { store, gateway })
 }
 
@@ -34,7 +38,7 @@ struct Document {
 }
 
 /// The answer.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct PaymentView<'a> {
     order_id: &'a OrderId,

@@ -5,19 +5,23 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use sagaline_contracts::OrderId;
-use sagaline_service_kit::{Json, Path, Problem};
+use sagaline_service_kit::{Api, Json, Operation, Path, Problem};
 use sagaline_store::Store;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::COLLECTION;
-use crate::domain::{OrderShipments, Shipment};
+use crate::domain::{OrderShipments, SERVICE, Shipment};
 
 /// The service's routes, on its documents in `store`; `carrier` is named in the answers.
 pub fn routes(store: Arc<dyn Store>, carrier: &'static str) -> Router {
-    Router::new()
-        .route("/shipments/{orderId}", get(shipment))
+    let describe = Operation::new("showShipment", "An order's shipment")
+        .path::<OrderId>("orderId", "The order")
+        .answers::<ShipmentView<'_>>(200, "The shipment")
+        .refuses(404, "No shipment of this order is known here");
+    Api::new(SERVICE, "Books the parcel: the pivot, which also rules on everything that is to be undone")
+        .get("/shipments/{orderId}", shipment, describe)
         .with_state(Reader { store, carrier })
 }
 
@@ -34,7 +38,7 @@ struct Document {
 }
 
 /// The answer.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct ShipmentView<'a> {
     order_id: &'a OrderId,

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::FromRef;
-use axum::routing::{get, post};
 use sagaline_saga::Clock;
 use sagaline_service_kit::{AdminGate, Problem};
 use sagaline_store::{Store, StoreError};
@@ -44,10 +43,14 @@ pub fn routes(
         effects,
         gate,
     };
-    Router::new()
-        .route("/products", get(products::all))
-        .route("/products/{sku}", get(products::one))
-        .route("/admin/products/{sku}/restock", post(restock::restock))
+    sagaline_service_kit::Api::new(SERVICE, "Sets stock aside, gives it back, books it out; never oversells")
+        .get("/products", products::all, products::describe_all())
+        .get("/products/{sku}", products::one, products::describe_one())
+        .post(
+            "/admin/products/{sku}/restock",
+            restock::restock,
+            restock::describe(),
+        )
         .with_state(api)
 }
 
