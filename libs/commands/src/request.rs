@@ -1,7 +1,7 @@
 //! The bodies of the commands' endpoints.
 
-use sagaline_contracts::{EventId, ShortText};
 use sagaline_contracts::payload::{Action, Step};
+use sagaline_contracts::{EventId, ShortText};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

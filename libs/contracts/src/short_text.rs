@@ -41,7 +41,14 @@ mod tests {
         for good in ["a", "größer als <b>", &"é".repeat(128)] {
             assert!(ShortText::accepts(good), "{good}");
         }
-        for bad in ["", "a\nb", "\u{1b}[2J", "\u{9b}", "\u{2028}", &"é".repeat(129)] {
+        for bad in [
+            "",
+            "a\nb",
+            "\u{1b}[2J",
+            "\u{9b}",
+            "\u{2028}",
+            &"é".repeat(129),
+        ] {
             assert!(!ShortText::accepts(bad), "{bad:?}");
         }
     }

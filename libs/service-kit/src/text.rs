@@ -11,5 +11,7 @@ pub(crate) fn is_short(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= CHARS_MAX * 4
         && text.chars().count() <= CHARS_MAX
-        && !text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
+        && !text
+            .chars()
+            .any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
 }

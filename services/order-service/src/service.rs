@@ -6,7 +6,7 @@ use anyhow::Context;
 use sagaline_runtime::{AckedSet, OutboxRelay, Producer, Runner, RunnerOptions};
 use sagaline_service_host::{ServiceHost, ServiceSpec};
 use sagaline_service_kit::config::ServiceDefaults;
-use sagaline_service_kit::{AdminGate, ids};
+use sagaline_service_kit::ids;
 use tokio::net::TcpListener;
 
 use crate::announce::Announcer;
@@ -78,7 +78,7 @@ pub async fn run(host: ServiceHost, options: Options, listener: TcpListener) -> 
         draw_id: ids::random_uuid,
         shutdown: host.shutdown.clone(),
     };
-    let routes = http::routes(app, AdminGate::new(host.keys.clone()));
+    let routes = http::routes(app, host.gate());
     let consume = async {
         runner
             .run(host.shutdown.clone())

@@ -20,9 +20,12 @@ pub fn routes(store: Arc<dyn Store>, carrier: &'static str) -> Router {
         .path::<OrderId>("orderId", "The order")
         .answers::<ShipmentView<'_>>(200, "The shipment")
         .refuses(404, "No shipment of this order is known here");
-    Api::new(SERVICE, "Books the parcel: the pivot, which also rules on everything that is to be undone")
-        .get("/shipments/{orderId}", shipment, describe)
-        .with_state(Reader { store, carrier })
+    Api::new(
+        SERVICE,
+        "Books the parcel: the pivot, which also rules on everything that is to be undone",
+    )
+    .get("/shipments/{orderId}", shipment, describe)
+    .with_state(Reader { store, carrier })
 }
 
 #[derive(Clone)]

@@ -93,7 +93,9 @@ impl Schemas {
         });
         if !operation.parameters.is_empty() {
             let parameters = operation.parameters.iter();
-            out["parameters"] = parameters.map(|parameter| self.parameter(parameter)).collect();
+            out["parameters"] = parameters
+                .map(|parameter| self.parameter(parameter))
+                .collect();
         }
         if let Some(body) = &operation.body {
             out["requestBody"] = self.body(body);
@@ -135,9 +137,9 @@ impl Schemas {
                 Some(SchemaSource::Json(schema)) => schema.clone(),
                 None => json!({ "$ref": format!("#{SCHEMAS}/Problem") }),
             };
-            let described = out.entry(answer.status.to_string()).or_insert_with(
-                || json!({ "description": answer.about, "content": {} }),
-            );
+            let described = out
+                .entry(answer.status.to_string())
+                .or_insert_with(|| json!({ "description": answer.about, "content": {} }));
             described["content"][answer.media_type] = json!({ "schema": schema });
             for (name, about) in &answer.headers {
                 described["headers"][*name] =

@@ -9,12 +9,24 @@ use crate::health::HealthReport;
 pub(super) fn complete(mut operation: Operation) -> Operation {
     let has_parameters = !operation.parameters.is_empty();
     if has_parameters || operation.body.is_some() {
-        operation = add(operation, 400, "Something in the request is wrong; `errors` names each field");
+        operation = add(
+            operation,
+            400,
+            "Something in the request is wrong; `errors` names each field",
+        );
     }
     if operation.is_admin {
-        operation = add(operation, 401, "Without a token, or with one that is not valid");
+        operation = add(
+            operation,
+            401,
+            "Without a token, or with one that is not valid",
+        );
         operation = add(operation, 403, "The token does not grant the role `admin`");
-        operation = add(operation, 429, "Too many requests of this subject, or too many failed sign-ins");
+        operation = add(
+            operation,
+            429,
+            "Too many requests of this subject, or too many failed sign-ins",
+        );
     }
     if operation.body.is_some() {
         operation = add(operation, 408, "The body did not arrive in time");
@@ -22,11 +34,19 @@ pub(super) fn complete(mut operation: Operation) -> Operation {
         operation = add(operation, 415, "The body is no JSON");
     }
     operation = add(operation, 500, "A defect of ours");
-    add(operation, 503, "Overloaded, or a dependency is down: try again")
+    add(
+        operation,
+        503,
+        "Overloaded, or a dependency is down: try again",
+    )
 }
 
 fn add(operation: Operation, status: u16, about: &'static str) -> Operation {
-    if operation.answers.iter().any(|answer| answer.status == status) {
+    if operation
+        .answers
+        .iter()
+        .any(|answer| answer.status == status)
+    {
         return operation;
     }
     let operation = operation.refuses(status, about);
@@ -45,15 +65,18 @@ struct Alive {
 
 /// The routes that [`crate::http::HttpStack`] and [`super::Api`] add.
 pub(super) fn operations() -> Vec<(Verb, &'static str, Operation)> {
-    let alive = Operation::new("health", "Liveness: the process answers")
-        .answers::<Alive>(200, "It lives");
+    let alive =
+        Operation::new("health", "Liveness: the process answers").answers::<Alive>(200, "It lives");
     let ready = Operation::new("healthz", "Readiness: what the service depends on")
         .answers::<HealthReport>(200, "It can work")
         .answers::<HealthReport>(503, "It cannot work; `dependencies` says why");
-    let metrics = Operation::new("metrics", "Metrics in Prometheus' text format")
-        .answers_as(200, "The metrics", "text/plain");
-    let description = Operation::new("openapi", "This description")
-        .answers::<Value>(200, "OpenAPI 3.1");
+    let metrics = Operation::new("metrics", "Metrics in Prometheus' text format").answers_as(
+        200,
+        "The metrics",
+        "text/plain",
+    );
+    let description =
+        Operation::new("openapi", "This description").answers::<Value>(200, "OpenAPI 3.1");
     vec![
         (Verb::Get, "/health", alive),
         (Verb::Get, "/healthz", ready),

@@ -56,7 +56,8 @@ fn stack() -> HttpStack {
 }
 
 #[tokio::test]
-async fn every_route_is_described_and_the_other_way_round_also_behind_everything_that_stands_around() {
+async fn every_route_is_described_and_the_other_way_round_also_behind_everything_that_stands_around()
+ {
     let wrapped = stack().wrap(router());
     let description = description(&wrapped).await;
     let expected: BTreeSet<String> = [
@@ -110,7 +111,10 @@ async fn what_every_route_of_a_sort_answers_is_described_without_being_said() {
         statuses("/orders", "post"),
         ["201", "400", "408", "409", "413", "415", "500", "503"]
     );
-    assert_eq!(statuses("/orders/{id}", "get"), ["200", "400", "500", "503"]);
+    assert_eq!(
+        statuses("/orders/{id}", "get"),
+        ["200", "400", "500", "503"]
+    );
     let admin = statuses("/admin/retry/{id}", "post");
     for status in ["401", "403", "429"] {
         assert!(admin.contains(&status.to_owned()), "{admin:?}");

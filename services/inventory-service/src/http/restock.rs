@@ -42,7 +42,10 @@ pub(super) fn describe() -> Operation {
         .idempotent()
         .for_admins()
         .body::<Request>()
-        .answers::<Answer>(200, "The product as it is now; `repeated` when the key has added before")
+        .answers::<Answer>(
+            200,
+            "The product as it is now; `repeated` when the key has added before",
+        )
         .refuses(404, "There is no such product")
         .refuses(409, "The key has added another quantity")
         .refuses(422, "There would be more of it than can be counted")

@@ -22,8 +22,11 @@ pub(super) fn describe_retry() -> Operation {
 }
 
 pub(super) fn describe_compensate() -> Operation {
-    command("compensateOrder", "Wishes to undo an order before it is shipped, or to refund it afterwards")
-        .body::<CompensateRequest>()
+    command(
+        "compensateOrder",
+        "Wishes to undo an order before it is shipped, or to refund it afterwards",
+    )
+    .body::<CompensateRequest>()
 }
 
 fn command(id: &'static str, summary: &'static str) -> Operation {
@@ -33,7 +36,10 @@ fn command(id: &'static str, summary: &'static str) -> Operation {
         .for_admins()
         .answers::<Accepted>(202, "The command is given: its event is published")
         .refuses(404, "There is no order of this id")
-        .refuses(409, "It cannot be: `reason` says why, `outcome` how the order stands")
+        .refuses(
+            409,
+            "It cannot be: `reason` says why, `outcome` how the order stands",
+        )
 }
 
 pub(super) async fn retry(

@@ -172,10 +172,7 @@ impl Complaints {
     fn line(&mut self, at: usize, names: &LineNames, line: &LineBody) -> Option<OrderItem> {
         let sku = Sku::new(&line.sku);
         if sku.is_err() {
-            self.add(
-                format!("items[{at}].{}", names.sku),
-                ShortText::RULE,
-            );
+            self.add(format!("items[{at}].{}", names.sku), ShortText::RULE);
         }
         let whole = line.qty.as_u64().and_then(|qty| u32::try_from(qty).ok());
         let qty = whole.filter(|qty| (1..=QUANTITY_MAX).contains(qty));

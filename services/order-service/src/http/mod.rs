@@ -75,20 +75,23 @@ impl FromRef<AppState> for AdminGate {
 
 /// All routes.
 pub(crate) fn routes(app: App, gate: AdminGate) -> Router {
-    Api::new(SERVICE, "Takes orders, knows how they end, owns their attempts")
-        .post("/orders", place::place, place::describe())
-        .get("/orders/{id}", show::show, show::describe())
-        .post("/api/checkout", checkout::checkout, checkout::describe())
-        .post("/admin/retry/{id}", admin::retry, admin::describe_retry())
-        .post(
-            "/admin/compensate/{id}",
-            admin::compensate,
-            admin::describe_compensate(),
-        )
-        .with_state(AppState {
-            app: Arc::new(app),
-            gate,
-        })
+    Api::new(
+        SERVICE,
+        "Takes orders, knows how they end, owns their attempts",
+    )
+    .post("/orders", place::place, place::describe())
+    .get("/orders/{id}", show::show, show::describe())
+    .post("/api/checkout", checkout::checkout, checkout::describe())
+    .post("/admin/retry/{id}", admin::retry, admin::describe_retry())
+    .post(
+        "/admin/compensate/{id}",
+        admin::compensate,
+        admin::describe_compensate(),
+    )
+    .with_state(AppState {
+        app: Arc::new(app),
+        gate,
+    })
 }
 
 impl App {
