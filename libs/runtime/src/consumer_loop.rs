@@ -22,6 +22,11 @@ pub trait BatchHandler: Send + Sync {
     /// A dependency is down: the same messages come again.
     async fn handle(&self, batch: &[Inbound]) -> Result<(), Outage>;
 
+    /// Connects to what the first batch will need. It is called until it succeeds, while the group forms.
+    async fn prepare(&self) -> Result<(), Outage> {
+        Ok(())
+    }
+
     /// Does what is due without a message.
     async fn tick(&self, _now: Timestamp) -> Result<(), Outage> {
         Ok(())
@@ -92,7 +97,10 @@ impl ConsumerLoop {
         let Some(mut consumer) = self.connect(&shutdown).await? else {
             return Ok(());
         };
-        self.wait_until_joined(consumer.as_mut(), &shutdown).await;
+        tokio::join!(
+            self.wait_until_joined(consumer.as_mut(), &shutdown),
+            self.prepare(&shutdown)
+        );
         let mut ticks = tokio::time::interval(self.options.tick_interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -131,6 +139,7 @@ impl ConsumerLoop {
                 Err(error) => self.note(&error.into()),
             }
             tokio::select! {
+                biased;
                 () = shutdown.cancelled() => return Ok(None),
                 () = tokio::time::sleep(backoff.next()) => {}
             }
@@ -143,8 +152,26 @@ impl ConsumerLoop {
         let give_up = tokio::time::Instant::now() + JOIN_LIMIT;
         while !consumer.joined() && tokio::time::Instant::now() < give_up {
             tokio::select! {
+                biased;
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(JOIN_POLL) => {}
+            }
+        }
+    }
+
+    /// What is not connected by then is connected by the first batch.
+    async fn prepare(&self, shutdown: &CancellationToken) {
+        let give_up = tokio::time::Instant::now() + JOIN_LIMIT;
+        let mut backoff = Backoff::new();
+        while let Err(outage) = self.handler.prepare().await {
+            self.note(&outage);
+            if tokio::time::Instant::now() >= give_up {
+                return;
+            }
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(backoff.next()) => {}
             }
         }
     }
@@ -169,6 +196,7 @@ impl ConsumerLoop {
             }
             let delay = backoff.get_or_insert_with(Backoff::new).next();
             tokio::select! {
+                biased;
                 // Nothing is lost: the batch is not committed and comes again after the restart.
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(delay) => {}

@@ -133,9 +133,13 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::on(Arc::default())
+    }
+
+    fn on(broker: Arc<FakeBroker>) -> Self {
         let mut world = Self {
             store: Arc::default(),
-            broker: Arc::default(),
+            broker,
             clock: Arc::default(),
             gateway: Arc::default(),
             token: CancellationToken::new(),
@@ -229,6 +233,22 @@ fn shipped(id: &str) -> Event {
 }
 
 const BOTH: [EventType; 2] = [EventType::PaymentAuthorized, EventType::OrderConfirmed];
+
+#[tokio::test(start_paused = true)]
+async fn the_producer_is_connected_before_the_first_message_and_again_after_a_refusal() {
+    let broker = Arc::new(FakeBroker::default());
+    broker.producers_refused.store(2, Ordering::SeqCst);
+    let world = World::on(broker);
+    world
+        .until("it is connected", || {
+            world.broker.producers.load(Ordering::SeqCst) == 3
+        })
+        .await;
+    assert!(world.broker.published.lock().is_empty());
+    world.broker.send_event(&reserved("o-1"));
+    world.caught_up().await;
+    assert_eq!(world.broker.producers.load(Ordering::SeqCst), 3);
+}
 
 #[tokio::test]
 async fn a_batch_of_one_order_is_worked_off_in_order_and_saved_once() {

@@ -1,4 +1,4 @@
-//! How orders fare, as metrics. Nothing decides by them.
+//! How orders fare, as metrics. Only the intake decides by one of them: it refuses orders when too many are in flight.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -86,11 +86,14 @@ impl Gauges {
 
     #[expect(clippy::cast_precision_loss, reason = "counts for people to look at")]
     fn take(&self, census: &Census) {
+        let counted = i64::try_from(census.in_flight).unwrap_or(i64::MAX);
         if census.complete {
-            let counted = i64::try_from(census.in_flight).unwrap_or(i64::MAX);
             self.in_flight.store(counted, Ordering::Relaxed);
-            self.show(counted);
+        } else {
+            // At least so many: after a restart this process knows of none that were placed before.
+            self.in_flight.fetch_max(counted, Ordering::Relaxed);
         }
+        self.show(self.in_flight());
         self.stalled.set(census.stalled as f64);
         self.outbox.set(census.outbox as f64);
     }

@@ -36,8 +36,8 @@ pub async fn run(host: ServiceHost, options: Options, listener: TcpListener) -> 
         timeout: options.saga_timeout,
     };
     let ports = host.ports.clone();
-    let producer: Arc<dyn Producer> =
-        Arc::new(LazyProducer::new(Arc::clone(&ports.broker), SERVICE));
+    let lazy = Arc::new(LazyProducer::new(Arc::clone(&ports.broker), SERVICE));
+    let producer = Arc::clone(&lazy) as Arc<dyn Producer>;
     let acked = AckedSet::default();
     let relay = OutboxRelay::new(Arc::clone(&producer), acked.clone(), options.relay_faults());
     let gauges = Arc::new(Gauges::default());
@@ -48,7 +48,10 @@ pub async fn run(host: ServiceHost, options: Options, listener: TcpListener) -> 
         announcer,
         Arc::clone(&ports.health),
         Arc::clone(&gauges),
-        IntakeLimits::default(),
+        IntakeLimits {
+            in_flight: options.in_flight_max,
+            ..IntakeLimits::default()
+        },
     );
     // These end by themselves: the workers when the last handler is done, the announcers when the last worker is.
     let drained = tokio::spawn(async { tokio::join!(workers.run(), announcers.run()) });
@@ -79,11 +82,15 @@ pub async fn run(host: ServiceHost, options: Options, listener: TcpListener) -> 
         shutdown: host.shutdown.clone(),
     };
     let routes = http::routes(app, host.gate());
+    let connect = async {
+        // Not now: then with the first order.
+        if let Err(error) = lazy.connect().await {
+            tracing::debug!(%error, "the producer is not connected yet");
+        }
+    };
     let consume = async {
-        runner
-            .run(host.shutdown.clone())
-            .await
-            .context("the consumer ended")
+        let (ended, ()) = tokio::join!(runner.run(host.shutdown.clone()), connect);
+        ended.context("the consumer ended")
     };
     let census = async {
         count_now_and_then(ports, relay, gauges, host.shutdown.clone()).await;

@@ -144,6 +144,10 @@ pub struct FakeBroker {
     committed: Mutex<usize>,
     pub published: Mutex<Vec<Outbound>>,
     pub publishes: Faults,
+    /// Producers that were asked for.
+    pub producers: AtomicUsize,
+    /// So many are refused.
+    pub producers_refused: AtomicUsize,
     changed: Notify,
 }
 
@@ -202,6 +206,10 @@ pub struct Shared<T>(pub Arc<T>);
 #[async_trait]
 impl Broker for Shared<FakeBroker> {
     async fn producer(&self, _: &str) -> Result<Arc<dyn Producer>, BrokerError> {
+        self.0.producers.fetch_add(1, Ordering::SeqCst);
+        if Faults::strike(&self.0.producers_refused) {
+            return Err(BrokerError::unavailable("connect", SwitchedOff));
+        }
         Ok(Arc::new(Shared(Arc::clone(&self.0))))
     }
 

@@ -1,6 +1,6 @@
 use std::sync::atomic::Ordering;
 
-use sagaline_contracts::payload::OrderItem;
+use sagaline_contracts::payload::{OrderItem, OrderShipped};
 use sagaline_contracts::{EventType, Money, Sku};
 use sagaline_runtime::{AckedSet, OutboxRelay, Producer, RelayFaults};
 use sagaline_saga::{Applied, OrderRecord};
@@ -485,6 +485,34 @@ async fn a_full_queue_and_a_slow_store_are_told_apart() {
     world.store.gate.add_permits(100);
     created(place(&world, &intake, PLAIN).await);
     assert_eq!(orders(&world).await, 2);
+}
+
+#[tokio::test]
+async fn beyond_the_bound_of_orders_in_flight_new_ones_are_refused_until_some_have_ended() {
+    let world = World::new();
+    let intake = world.intake(IntakeLimits {
+        in_flight: 2,
+        ..IntakeLimits::default()
+    });
+    world.consume();
+    let first = created(place(&world, &intake, PLAIN).await);
+    created(place(&world, &intake, PLAIN).await);
+    assert_eq!(
+        place(&world, &intake, PLAIN).await,
+        Err(IntakeError::Behind)
+    );
+    assert_eq!(orders(&world).await, 2);
+
+    world.published_after(2).await;
+    world.deliver(OrderShipped {
+        order_id: first,
+        carrier: "c".into(),
+        tracking_id: "t".into(),
+        attempt: None,
+    });
+    // its OrderConfirmed
+    world.published_after(3).await;
+    created(place(&world, &intake, PLAIN).await);
 }
 
 #[tokio::test]
