@@ -11,6 +11,8 @@ mod envelope;
 mod event;
 mod event_type;
 pub mod examples;
+#[cfg(feature = "generate")]
+pub mod generate;
 mod ids;
 mod money;
 pub mod payload;

@@ -344,7 +344,10 @@ mod tests {
         assert_eq!(ours.failures_per_address, default.failures_per_address);
         let given = parse(&["--admin-rate", "3", "--sign-in-failure-rate", "1"]).unwrap();
         let given = given.common.limits.admin();
-        assert_eq!((given.per_subject.per_second, given.per_subject.burst), (3, 30));
+        assert_eq!(
+            (given.per_subject.per_second, given.per_subject.burst),
+            (3, 30)
+        );
         assert_eq!(given.failures_per_address.burst, 20);
         assert!(parse(&["--admin-rate", "0"]).is_err());
     }

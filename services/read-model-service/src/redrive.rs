@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 
 use crate::projection::{Entry, LetterState, Order, OrphanDiscard, PROJECTOR, PostMortem};
 
+/// How deep an edited payload may be nested: it is sent within an event within a request, and has to be read there.
+const PAYLOAD_DEPTH_MAX: usize = 100;
+
 /// What an operator asks.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Wish {
@@ -84,6 +87,9 @@ pub(crate) fn plan(
         }));
     };
     let consumers = waiting(letter);
+    if wish.payload.as_ref().is_some_and(|payload| is_nested_beyond(payload, PAYLOAD_DEPTH_MAX)) {
+        return Err(Refusal::invalid("payload", "is nested too deeply"));
+    }
     let event = match &wish.payload {
         Some(payload) => Some(envelope(letter, order, &order_id, payload)?),
         // The others hold the message themselves; the read model does not.
@@ -109,6 +115,15 @@ pub(crate) fn plan(
         .into(),
         headers: BTreeMap::new(),
     })))
+}
+
+fn is_nested_beyond(value: &Value, depth: usize) -> bool {
+    let is_beyond = |value: &Value| depth == 0 || is_nested_beyond(value, depth - 1);
+    match value {
+        Value::Array(values) => values.iter().any(is_beyond) || (depth == 0 && values.is_empty()),
+        Value::Object(fields) => fields.values().any(is_beyond) || (depth == 0 && fields.is_empty()),
+        _ => false,
+    }
 }
 
 /// The order that the decision goes to: the letter's, or the one that the payload names. Only a discard does without.

@@ -5,7 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 use sagaline_contracts::{Event, EventType, OrderId, Rejected, Timestamp};
 
 use super::{Current, Session, Status};
-use crate::record::{WAITING_MAX, raw_json};
+use crate::record::{WAITING_BYTES_MAX, WAITING_MAX, raw_json};
 use crate::{Held, Message, Parked, ParkedReason, Participant};
 
 impl<P: Participant> Session<P> {
@@ -50,10 +50,23 @@ impl<P: Participant> Session<P> {
         }
     }
 
+    /// Whether no more may wait in the record: nobody could save it.
+    pub(super) fn is_full(&self) -> bool {
+        let parked = &self.record.parked;
+        let size = |parked: &Parked| match &parked.reason {
+            ParkedReason::DeadLetter { letter, .. } => {
+                parked.held.message.size() + letter.event.get().len()
+            }
+            ParkedReason::Behind | ParkedReason::Retry { .. } => parked.held.message.size(),
+        };
+        parked.len() >= WAITING_MAX
+            || parked.iter().map(size).sum::<usize>() >= WAITING_BYTES_MAX
+    }
+
     /// Puts an event behind those that wait.
     pub(super) fn queue(&mut self, participant: &P, current: Current, now: Timestamp) {
         let topic = current.held.source.topic.clone();
-        if self.record.parked.len() >= WAITING_MAX {
+        if self.is_full() {
             self.refuse(
                 participant,
                 current,

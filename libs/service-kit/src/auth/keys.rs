@@ -41,7 +41,9 @@ impl Claims {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// It is no JWT, or its claims are not those of a token.
-    #[error("the token is malformed, has no `exp`, or a `sub` that is not 1 to 128 printable characters")]
+    #[error(
+        "the token is malformed, has no `exp`, or a `sub` that is not 1 to 128 printable characters"
+    )]
     Malformed,
     /// It is signed otherwise than by HS256, or not at all.
     #[error("the token is not signed with HS256")]
@@ -415,7 +417,11 @@ mod tests {
             let token = hs256(&json!({"sub": "ana", "exp": NOW_S + 100, "aud": aud}));
             assert_eq!(keys().verify(&token), Err(TokenError::NotForUs), "{aud}");
         }
-        for aud in [json!("sagaline"), json!(["billing", "sagaline"]), json!(null)] {
+        for aud in [
+            json!("sagaline"),
+            json!(["billing", "sagaline"]),
+            json!(null),
+        ] {
             let token = hs256(&json!({"sub": "ana", "exp": NOW_S + 100, "aud": aud}));
             assert!(keys().verify(&token).is_ok(), "{aud}");
         }
@@ -423,7 +429,13 @@ mod tests {
 
     #[test]
     fn a_subject_that_could_not_stand_in_a_log_or_an_event_is_refused() {
-        for sub in ["", "ana\nINFO admin signed in", "\u{1b}[2J", "\u{2028}", &"a".repeat(129)] {
+        for sub in [
+            "",
+            "ana\nINFO admin signed in",
+            "\u{1b}[2J",
+            "\u{2028}",
+            &"a".repeat(129),
+        ] {
             let token = hs256(&json!({"sub": sub, "role": "admin", "exp": NOW_S + 100}));
             assert_eq!(keys().verify(&token), Err(TokenError::Malformed), "{sub:?}");
         }

@@ -26,7 +26,7 @@
 mod document;
 mod operation;
 mod standard;
-#[cfg(any(test, feature = "testing"))]
+#[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(test)]
 mod tests;

@@ -5,10 +5,14 @@ use std::collections::BTreeSet;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::OPENAPI_PATH;
+use crate::cors::CorsOrigins;
+use crate::health::Health;
+use crate::http::{HttpOptions, HttpStack};
 
 /// A method and a path, as in `GET /orders/{id}`.
 pub type Route = String;
@@ -75,6 +79,50 @@ fn numbered(paths: &str) -> Vec<(String, String)> {
 fn is_handled(methods: &str, verb: &str) -> bool {
     let endpoint = methods.split(&format!(" {verb}: ")).nth(1);
     endpoint.is_some_and(|endpoint| !endpoint.starts_with("None"))
+}
+
+/// The description of a service's routes, which with everything that stands around them are just those that it describes.
+///
+/// # Panics
+/// When they are not, or when the description refers to what is not there.
+pub async fn agreed(routes: Router) -> Value {
+    let stack = HttpStack {
+        health: Health::new("a-service", &[]),
+        cors: CorsOrigins::Any,
+        shutdown: CancellationToken::new(),
+        options: HttpOptions::default(),
+    };
+    let router = stack.wrap(routes);
+    let description = description(&router).await;
+    assert_eq!(routed(&router), described(&description));
+    assert_eq!(dangling(&description), Vec::<String>::new());
+    description
+}
+
+/// What is wrong with an answer, as the description has it: nothing, mostly.
+pub fn complaints(description: &Value, route: &str, status: u16, body: &Value) -> Vec<String> {
+    let (verb, path) = route.split_once(' ').unwrap_or_default();
+    let answer = format!(
+        "/paths/{}/{}/responses/{status}",
+        path.replace('~', "~0").replace('/', "~1"),
+        verb.to_lowercase()
+    );
+    let Some(content) = description.pointer(&format!("{answer}/content")) else {
+        return vec![format!("{route} does not describe {status}: {body}")];
+    };
+    let Some(media_type) = content.as_object().and_then(|types| types.keys().next()) else {
+        return vec![format!("{route} has {status} without content")];
+    };
+    let mut schema = description.clone();
+    let media_type = media_type.replace('/', "~1");
+    schema["$ref"] = json!(format!("#{answer}/content/{media_type}/schema"));
+    match jsonschema::validator_for(&schema) {
+        Ok(validator) => validator
+            .iter_errors(body)
+            .map(|error| format!("{route} {status}, {}: {error}", error.instance_path()))
+            .collect(),
+        Err(error) => vec![format!("{route} {status} has no usable schema: {error}")],
+    }
 }
 
 /// Every `$ref` of a description that leads nowhere.

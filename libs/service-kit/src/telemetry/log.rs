@@ -175,7 +175,9 @@ mod tests {
 
     fn written_as(form: Form, event: &str) -> String {
         let mut out = Vec::new();
-        LineEscaper(&mut out, form).write_all(event.as_bytes()).unwrap();
+        LineEscaper(&mut out, form)
+            .write_all(event.as_bytes())
+            .unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -197,10 +199,14 @@ mod tests {
 
     #[test]
     fn json_stays_json_and_one_line_whatever_a_value_holds() {
-        let hostile = "\n\r\u{0}\u{7}\u{1b}[2J\u{7f}\u{85}\u{9b}31m\u{2028}\u{202e}\u{2066} größer \"}{\\";
+        let hostile =
+            "\n\r\u{0}\u{7}\u{1b}[2J\u{7f}\u{85}\u{9b}31m\u{2028}\u{202e}\u{2066} größer \"}{\\";
         let line = serde_json::json!({ "sku": hostile }).to_string() + "\n";
         let line = written_as(Form::Json, &line);
-        assert!(!line.trim_end_matches('\n').contains(breaks_out), "{line:?}");
+        assert!(
+            !line.trim_end_matches('\n').contains(breaks_out),
+            "{line:?}"
+        );
         assert_eq!(line.matches('\n').count(), 1);
         let read: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(read["sku"], hostile);
