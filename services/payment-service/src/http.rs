@@ -234,4 +234,30 @@ mod tests {
         assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
         assert!(!body.to_string().contains("state"), "{body}");
     }
+
+    #[tokio::test]
+    async fn every_route_is_described_and_answers_are_as_described() {
+        use sagaline_service_kit::openapi::testing::{agreed, complaints, described};
+        let record = serde_json::to_vec(&OrderRecord::<Payment>::unknown(
+            OrderId::new("o-1").unwrap(),
+        ));
+        let store = holding(record.unwrap()).await;
+        let description = agreed(routes(store.clone(), "simulated")).await;
+        let route = "GET /payments/{orderId}";
+        for expected in [route, "GET /health", "GET /healthz", "GET /metrics"] {
+            assert!(described(&description).contains(expected), "{expected}");
+        }
+        for (path, expected) in [
+            ("o-1", 200),
+            ("o-2", 404),
+            ("a%20b", 400),
+            ("%00", 400),
+            ("%FF", 400),
+        ] {
+            let (status, answer) = get(store.clone(), &format!("/payments/{path}")).await;
+            assert_eq!(status, expected, "{path}: {answer}");
+            let complaints = complaints(&description, route, expected, &answer);
+            assert_eq!(complaints, Vec::<String>::new(), "{path}: {answer}");
+        }
+    }
 }

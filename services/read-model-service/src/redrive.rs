@@ -87,7 +87,8 @@ pub(crate) fn plan(
         }));
     };
     let consumers = waiting(letter);
-    if wish.payload.as_ref().is_some_and(|payload| is_nested_beyond(payload, PAYLOAD_DEPTH_MAX)) {
+    let is_deep = |payload: &Value| !is_shallow(payload, PAYLOAD_DEPTH_MAX);
+    if wish.payload.as_ref().is_some_and(is_deep) {
         return Err(Refusal::invalid("payload", "is nested too deeply"));
     }
     let event = match &wish.payload {
@@ -117,12 +118,12 @@ pub(crate) fn plan(
     })))
 }
 
-fn is_nested_beyond(value: &Value, depth: usize) -> bool {
-    let is_beyond = |value: &Value| depth == 0 || is_nested_beyond(value, depth - 1);
+fn is_shallow(value: &Value, depth_left: usize) -> bool {
+    let within = |value: &Value| is_shallow(value, depth_left - 1);
     match value {
-        Value::Array(values) => values.iter().any(is_beyond) || (depth == 0 && values.is_empty()),
-        Value::Object(fields) => fields.values().any(is_beyond) || (depth == 0 && fields.is_empty()),
-        _ => false,
+        Value::Array(values) => depth_left > 0 && values.iter().all(within),
+        Value::Object(fields) => depth_left > 0 && fields.values().all(within),
+        _ => true,
     }
 }
 

@@ -84,7 +84,10 @@ fn is_shallow(value: &Value, depth_left: usize) -> bool {
             depth_left > 0 && values.iter().all(|value| is_shallow(value, depth_left - 1))
         }
         Value::Object(fields) => {
-            depth_left > 0 && fields.values().all(|value| is_shallow(value, depth_left - 1))
+            depth_left > 0
+                && fields
+                    .values()
+                    .all(|value| is_shallow(value, depth_left - 1))
         }
         _ => true,
     }

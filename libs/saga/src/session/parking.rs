@@ -59,8 +59,7 @@ impl<P: Participant> Session<P> {
             }
             ParkedReason::Behind | ParkedReason::Retry { .. } => parked.held.message.size(),
         };
-        parked.len() >= WAITING_MAX
-            || parked.iter().map(size).sum::<usize>() >= WAITING_BYTES_MAX
+        parked.len() >= WAITING_MAX || parked.iter().map(size).sum::<usize>() >= WAITING_BYTES_MAX
     }
 
     /// Puts an event behind those that wait.

@@ -228,10 +228,7 @@ async fn an_id_to_resume_from_that_nobody_sent_is_refused_or_harmless() {
         ".",
         "\u{1b}[2J",
     ] {
-        let request = Request::get("/orders/o-1/stream").header(
-            "last-event-id",
-            axum::http::HeaderValue::from_bytes(id.as_bytes()),
-        );
+        let request = Request::get("/orders/o-1/stream").header("last-event-id", id);
         let Ok(request) = request.body(Body::empty()) else {
             // No header can hold it.
             continue;
