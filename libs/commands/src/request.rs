@@ -1,7 +1,7 @@
 //! The bodies of the commands' endpoints.
 
 use sagaline_contracts::payload::{Action, Step};
-use sagaline_contracts::{EventId, ShortText};
+use sagaline_contracts::{EventId, ShortText, strict};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RetryRequest {
     /// The step that the operator wants to see again.
+    #[serde(deserialize_with = "strict::name")]
     pub step: Step,
 }
 
@@ -16,6 +17,7 @@ pub struct RetryRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CompensateRequest {
     /// What is to be undone.
+    #[serde(deserialize_with = "strict::name")]
     pub action: Action,
     /// Why, for the timeline.
     #[serde(default, skip_serializing_if = "Option::is_none")]

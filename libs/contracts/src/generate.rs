@@ -14,6 +14,13 @@ use crate::payload::{
 };
 use crate::{Event, EventId, EventType, Money, OrderId, Payload, Sku, Timestamp};
 
+/// So many cases per property, or as many as `PROPTEST_CASES` says: `scripts/fuzz` has the time for more.
+pub fn cases(usual: u32) -> ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").ok();
+    let asked = asked.and_then(|asked| asked.parse().ok());
+    ProptestConfig::with_cases(asked.unwrap_or(usual))
+}
+
 /// A number of an attempt, at the edges as often as in the middle.
 pub fn attempt() -> impl Strategy<Value = u32> {
     prop_oneof![4 => 0..4_u32, 1 => (u32::MAX - 2)..=u32::MAX]

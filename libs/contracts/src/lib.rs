@@ -22,6 +22,11 @@ mod short_text;
 mod timestamp;
 mod wire;
 
+/// Reading JSON as its schema has it, and not in every way that serde knows: for other bodies than events.
+pub mod strict {
+    pub use crate::wire::{name, objects};
+}
+
 pub use event::{ENVELOPE_VERSION, Event};
 pub use event_type::{DEAD_LETTER_SUFFIX, EventType};
 pub use ids::{EventId, InvalidId, OrderId, Sku};

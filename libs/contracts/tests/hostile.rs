@@ -137,7 +137,7 @@ fn order() -> OrderId {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20_000))]
+    #![proptest_config(generate::cases(20_000))]
 
     #[test]
     fn a_damaged_event_is_read_as_one_that_survives_or_refused_with_a_reason(

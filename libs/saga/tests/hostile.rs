@@ -231,7 +231,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_500))]
+    #![proptest_config(sagaline_contracts::generate::cases(1_500))]
 
     #[test]
     fn whatever_comes_and_however_it_is_edited_nothing_vanishes_and_nothing_unreadable_is_told(

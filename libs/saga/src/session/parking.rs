@@ -6,7 +6,7 @@ use sagaline_contracts::{Event, EventType, OrderId, Rejected, Timestamp};
 
 use super::{Current, Session, Status};
 use crate::record::{WAITING_BYTES_MAX, WAITING_MAX, raw_json};
-use crate::{Held, Message, Parked, ParkedReason, Participant};
+use crate::{Applied, Held, Message, Parked, ParkedReason, Participant};
 
 impl<P: Participant> Session<P> {
     pub(super) fn front_is_ready(&self, now: Timestamp) -> bool {
@@ -22,6 +22,14 @@ impl<P: Participant> Session<P> {
         let parked = self.record.parked.pop_front()?;
         self.changed = true;
         match parse(&parked.held, &self.record.order_id) {
+            // An operator's edit gave it the id of another event, which is or will be handled: once is enough.
+            Ok(event) if event.id != parked.held.id && self.record.knows(&event.id) => {
+                self.record.applied.push(Applied {
+                    id: parked.held.id,
+                    emitted: Vec::new(),
+                });
+                None
+            }
             Ok(event) => {
                 let current = Current {
                     held: parked.held,

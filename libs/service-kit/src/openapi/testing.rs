@@ -113,9 +113,10 @@ pub fn complaints(description: &Value, route: &str, status: u16, body: &Value) -
     let Some(media_type) = content.as_object().and_then(|types| types.keys().next()) else {
         return vec![format!("{route} has {status} without content")];
     };
-    let mut schema = description.clone();
-    let media_type = media_type.replace('/', "~1");
-    schema["$ref"] = json!(format!("#{answer}/content/{media_type}/schema"));
+    let schema = json!({
+        "allOf": [content[media_type]["schema"]],
+        "components": description["components"],
+    });
     match jsonschema::validator_for(&schema) {
         Ok(validator) => validator
             .iter_errors(body)

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use sagaline_contracts::payload::{ITEMS_MAX, OrderItem, QUANTITY_MAX};
-use sagaline_contracts::{Money, OrderId, ShortText, Sku};
+use sagaline_contracts::{Money, OrderId, ShortText, Sku, strict};
 use sagaline_service_kit::FieldError;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -33,6 +33,7 @@ pub(super) struct OrderBody {
     /// ISO 4217.
     #[schemars(with = "Option<Currency>")]
     currency: Option<String>,
+    #[serde(deserialize_with = "strict::objects")]
     #[schemars(length(min = 1, max = 100))]
     items: Vec<LineBody>,
     /// What the lines cost together, when each has a price.
@@ -76,6 +77,7 @@ pub(super) struct CheckoutBody {
     /// ISO 4217.
     #[schemars(with = "Option<Currency>")]
     currency: Option<String>,
+    #[serde(deserialize_with = "strict::objects")]
     #[schemars(length(min = 1, max = 100))]
     items: Vec<CheckoutLineBody>,
 }

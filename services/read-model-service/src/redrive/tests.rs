@@ -220,7 +220,7 @@ fn anything() -> impl proptest::strategy::Strategy<Value = Value> {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2_000))]
+    #![proptest_config(sagaline_contracts::generate::cases(2_000))]
 
     /// What an operator edits is refused here, with the field, or can be read by every service that it is sent to.
     #[test]

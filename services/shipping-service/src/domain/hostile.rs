@@ -49,7 +49,7 @@ fn outcome() -> impl Strategy<Value = ShippingOutcome> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3_000))]
+    #![proptest_config(generate::cases(3_000))]
 
     #[test]
     fn whatever_comes_in_whatever_state_the_laws_hold_and_goods_that_are_out_stay_out(

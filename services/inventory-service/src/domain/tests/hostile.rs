@@ -73,7 +73,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3_000))]
+    #![proptest_config(generate::cases(3_000))]
 
     #[test]
     fn whatever_comes_in_whatever_state_the_laws_hold_and_attempts_only_rise(

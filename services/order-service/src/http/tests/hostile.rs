@@ -9,7 +9,7 @@ use sagaline_service_kit::openapi::testing::{agreed, complaints, described};
 
 use super::*;
 use crate::http::body::{CheckoutBody, OrderBody};
-use crate::testing::{Answer, World, send};
+use crate::testing::{Answer, World, post, send};
 
 /// What the contract says that there is; what we add may be there as well.
 const CONTRACT: [&str; 8] = [
@@ -113,6 +113,45 @@ async fn the_corpus_of_commands_is_answered_as_described() {
 }
 
 #[tokio::test]
+async fn arrays_for_objects_and_objects_for_names_are_refused() {
+    let world = World::new();
+    let routes = world.routes();
+    send(
+        &routes,
+        "POST",
+        "/orders",
+        &[],
+        with(order(), "/orderId", json!("o-1")).to_string(),
+    )
+    .await;
+    let token = world.token("ann", "admin");
+    for (path, body) in [
+        (
+            "/orders",
+            json!([null, null, null, null, [{ "sku": "SKU-1", "qty": 1 }], 10]),
+        ),
+        (
+            "/orders",
+            json!({ "items": [["SKU-1", 1, null]], "total": 10 }),
+        ),
+        (
+            "/api/checkout",
+            json!({ "userId": "u", "items": [["SKU-1", 1, 10]] }),
+        ),
+        ("/admin/retry/o-1", json!(["payment"])),
+        ("/admin/retry/o-1", json!({ "step": { "payment": null } })),
+        (
+            "/admin/compensate/o-1",
+            json!({ "action": { "refundPayment": null } }),
+        ),
+        ("/admin/compensate/o-1", json!(["refundPayment", null])),
+    ] {
+        let answer = post(&routes, path, &[("authorization", &token)], &body).await;
+        assert_eq!(answer.status, 400, "{path} {body}: {answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn identities_that_could_not_stand_in_a_log_are_refused_by_name() {
     let routes = World::new().routes();
     for hostile in [
@@ -205,7 +244,7 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(5_000))]
+    #![proptest_config(sagaline_contracts::generate::cases(5_000))]
 
     /// Below HTTP, where it is fast: read, checked, and either an order that the contract allows or complaints that name fields.
     #[test]
