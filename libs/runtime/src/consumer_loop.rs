@@ -1,6 +1,8 @@
 //! Receives batches, hands them on, waits out outages, commits.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,6 +13,9 @@ use crate::backoff::Backoff;
 use crate::{BrokerError, Consumer, Inbound, Outage, Ports};
 
 const JOIN_LIMIT: Duration = Duration::from_secs(20);
+/// The dependencies by their names in the health record.
+const KAFKA: &str = "kafka";
+const STORE: &str = "store";
 const JOIN_POLL: Duration = Duration::from_millis(10);
 
 /// What a service does with messages.
@@ -38,6 +43,10 @@ pub trait BatchHandler: Send + Sync {
 pub struct LoopOptions {
     /// How often [`BatchHandler::tick`] is called.
     pub tick_interval: Duration,
+    /// How long the batch in hand may still take at a shutdown; then it is left to the next start.
+    pub drain_limit: Duration,
+    /// How often the broker is asked whether it is there.
+    pub ping_interval: Duration,
     /// How long leaving the group may take.
     pub close_limit: Duration,
 }
@@ -46,6 +55,8 @@ impl Default for LoopOptions {
     fn default() -> Self {
         Self {
             tick_interval: Duration::from_millis(500),
+            drain_limit: Duration::from_secs(5),
+            ping_interval: Duration::from_secs(2),
             close_limit: Duration::from_secs(3),
         }
     }
@@ -72,6 +83,14 @@ pub struct ConsumerLoop {
     handler: Arc<dyn BatchHandler>,
     ports: Ports,
     options: LoopOptions,
+    /// Whether a batch is in hand that an outage keeps from being done.
+    stuck: AtomicBool,
+}
+
+/// Why a consumer is read no more.
+enum End {
+    Stopped,
+    Replaced(BrokerError),
 }
 
 impl ConsumerLoop {
@@ -89,28 +108,55 @@ impl ConsumerLoop {
             handler,
             ports,
             options,
+            stuck: AtomicBool::new(false),
         }
     }
 
     /// Runs until `shutdown`; finishes the batch in hand, commits and leaves the group.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RuntimeError> {
-        let Some(mut consumer) = self.connect(&shutdown).await? else {
-            return Ok(());
-        };
-        tokio::join!(
-            self.wait_until_joined(consumer.as_mut(), &shutdown),
-            self.prepare(&shutdown)
-        );
+        let mut backoff = Backoff::new();
+        loop {
+            let Some(mut consumer) = self.connect(&shutdown).await? else {
+                return Ok(());
+            };
+            tokio::join!(
+                self.wait_until_joined(consumer.as_mut(), &shutdown),
+                self.prepare(&shutdown)
+            );
+            let end = tokio::select! {
+                biased;
+                end = self.consume(consumer.as_mut(), &shutdown) => end,
+                never = self.watch_broker() => match never {},
+            };
+            consumer.close(self.options.close_limit).await;
+            let End::Replaced(error) = end else {
+                return Ok(());
+            };
+            self.note(&error.into());
+            // Two processes with one id would throw each other out: less and less often.
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return Ok(()),
+                () = tokio::time::sleep(backoff.next()) => {}
+            }
+        }
+    }
+
+    async fn consume(&self, consumer: &mut dyn Consumer, shutdown: &CancellationToken) -> End {
         let mut ticks = tokio::time::interval(self.options.tick_interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        if consumer.joined() {
+            self.ports.health.up(KAFKA);
+        }
         loop {
             tokio::select! {
                 biased;
-                () = shutdown.cancelled() => break,
-                _ = ticks.tick() => self.tick().await,
+                () = shutdown.cancelled() => return End::Stopped,
+                _ = ticks.tick() => self.tick(shutdown).await,
                 polled = consumer.next() => match polled {
-                    Ok(None) => break,
-                    Ok(Some(batch)) => self.process(consumer.as_mut(), batch, &shutdown).await,
+                    Ok(None) => return End::Stopped,
+                    Ok(Some(batch)) => self.process(consumer, batch, shutdown).await,
+                    Err(error @ BrokerError::Replaced { .. }) => return End::Replaced(error),
                     Err(error) => {
                         self.note(&error.into());
                         tokio::time::sleep(Backoff::new().next()).await;
@@ -118,8 +164,22 @@ impl ConsumerLoop {
                 },
             }
         }
-        consumer.close(self.options.close_limit).await;
-        Ok(())
+    }
+
+    /// A consumer that nothing comes to cannot tell an idle pipeline from a broker that is gone, so somebody asks.
+    async fn watch_broker(&self) -> Infallible {
+        loop {
+            tokio::time::sleep(self.options.ping_interval).await;
+            match self.ports.broker.ping().await {
+                // Who has a batch in hand that cannot be done knows better.
+                Ok(()) if self.stuck.load(Ordering::Acquire) => {}
+                Ok(()) => self.ports.health.up(KAFKA),
+                Err(error) => {
+                    let outage = Outage::from(error);
+                    self.ports.health.down(outage.dependency, &outage.chain());
+                }
+            }
+        }
     }
 
     async fn connect(
@@ -185,15 +245,25 @@ impl ConsumerLoop {
     ) {
         let mut backoff: Option<Backoff> = None;
         while !batch.is_empty() {
-            match self.handler.handle(&batch).await {
+            let handled = tokio::select! {
+                biased;
+                handled = self.handler.handle(&batch) => handled,
+                () = self.drained(shutdown) => {
+                    tracing::warn!(service = self.service, "the batch in hand takes too long: it is left to the next start");
+                    return;
+                }
+            };
+            match handled {
                 Ok(()) => {
                     if backoff.is_some() {
-                        self.recovered();
+                        self.ports.health.up(STORE);
+                        self.ports.health.up(KAFKA);
                     }
                     break;
                 }
                 Err(outage) => self.note(&outage),
             }
+            self.stuck.store(true, Ordering::Release);
             let delay = backoff.get_or_insert_with(Backoff::new).next();
             tokio::select! {
                 biased;
@@ -203,12 +273,25 @@ impl ConsumerLoop {
             }
             consumer.retain_assigned(&mut batch);
         }
+        self.stuck.store(false, Ordering::Release);
         consumer.done(&batch).await;
     }
 
-    async fn tick(&self) {
-        match self.handler.tick(self.ports.clock.now()).await {
-            Ok(()) => self.recovered(),
+    /// Until the shutdown has waited long enough for the batch in hand. It is not committed then, as after a crash.
+    async fn drained(&self, shutdown: &CancellationToken) {
+        shutdown.cancelled().await;
+        tokio::time::sleep(self.options.drain_limit).await;
+    }
+
+    async fn tick(&self, shutdown: &CancellationToken) {
+        let ticked = tokio::select! {
+            biased;
+            ticked = self.handler.tick(self.ports.clock.now()) => ticked,
+            () = self.drained(shutdown) => return,
+        };
+        match ticked {
+            // It has asked the store, but not the broker.
+            Ok(()) => self.ports.health.up(STORE),
             // What is due stays due until the next tick.
             Err(outage) => self.note(&outage),
         }
@@ -218,11 +301,5 @@ impl ConsumerLoop {
         let reason = outage.chain();
         tracing::warn!(service = self.service, dependency = outage.dependency, error = %reason, "outage: waiting");
         self.ports.health.down(outage.dependency, &reason);
-    }
-
-    fn recovered(&self) {
-        for dependency in ["store", "kafka"] {
-            self.ports.health.up(dependency);
-        }
     }
 }

@@ -718,3 +718,23 @@ proptest! {
         prop_assert_eq!(ids.len(), 3);
     }
 }
+
+#[test]
+fn a_message_that_is_brought_along_after_it_was_handled_is_not_handled_again() {
+    let mut world = World::new();
+    world.deliver_each([created(), reserved()]);
+    assert_eq!(world.charges, 1);
+    let mut along = redrive(
+        "redrive",
+        EventType::InventoryReserved,
+        99,
+        RedriveAction::Redrive,
+        Some(&reserved()),
+    );
+    if let Payload::RedriveRequested(redrive) = &mut along.payload {
+        redrive.consumers = vec!["toy-service".to_owned()];
+    }
+    assert_eq!(world.deliver_each([along]), []);
+    assert_eq!(world.charges, 1);
+    assert!(world.record.parked.is_empty());
+}

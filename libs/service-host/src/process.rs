@@ -88,7 +88,10 @@ where
         .await
         .map_err(|error: StoreError| anyhow::Error::new(error))
         .context("MONGO_URL is not usable")?;
-    let broker = KafkaBroker::new(KafkaOptions::new(config.kafka_brokers.to_string()));
+    let broker = KafkaBroker::new(KafkaOptions {
+        instance_id: config.instance_id.clone(),
+        ..KafkaOptions::new(config.kafka_brokers.to_string())
+    });
     let ports = Ports {
         store: Arc::new(store),
         broker: Arc::new(broker.clone()),

@@ -135,6 +135,11 @@ pub struct ServiceArgs {
     #[arg(long, env = "PORT")]
     pub port: Option<u16>,
 
+    /// Id of this instance in its consumer group, the same after a restart: its successor gets its partitions at once, instead of after
+    /// ten seconds. No two instances of a service may have the same
+    #[arg(long, env = "INSTANCE_ID", value_name = "ID")]
+    pub instance_id: Option<String>,
+
     /// Name in logs, metrics and the consumer group [default: the service's own]
     #[arg(long, env = "SERVICE_NAME", value_name = "NAME")]
     pub service_name: Option<ServiceName>,
@@ -156,6 +161,8 @@ pub struct ServiceConfig {
     pub name: String,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// The instance's id in its consumer group.
+    pub instance_id: Option<String>,
     /// The broker.
     pub kafka_brokers: KafkaBrokers,
     /// The store.
@@ -200,6 +207,8 @@ impl ServiceArgs {
         Ok(ServiceConfig {
             name: name.to_owned(),
             listen: SocketAddr::new(self.common.host, self.port.unwrap_or(defaults.port)),
+            // an empty variable is one that was left out
+            instance_id: self.instance_id.clone().filter(|id| !id.is_empty()),
             kafka_brokers: connections
                 .kafka_brokers
                 .clone()

@@ -3,15 +3,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use parking_lot::Mutex;
-use sagaline_contracts::OrderId;
-use sagaline_runtime::{EffectRequest, Effects, Outage};
+use sagaline_runtime::{EffectRequest, Effects, Outage, Saved};
 use sagaline_saga::EffectFailure;
-use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Effect, Inventory, Outcome};
+use crate::domain::{Effect, Inventory, InventoryState, Outcome};
 use crate::stock::{Ledger, LedgerError, Sightings};
 
 /// A SKU that no batch writes is settled by the second of these.
@@ -20,24 +17,16 @@ const SETTLE_INTERVAL: Duration = Duration::from_millis(200);
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 /// How long the last settling may take when the service stops. What it leaves, the next process finds.
 const FLUSH_LIMIT: Duration = Duration::from_secs(2);
-/// Saved orders that wait to be read again; beyond, the sweep finds them.
-const SAVED_MAX: usize = 50_000;
 
 /// The inventory's effects on stock.
 pub struct StockEffects {
     ledger: Ledger,
-    saved: Mutex<Vec<OrderId>>,
-    wake: Notify,
 }
 
 impl StockEffects {
     /// Effects on the stock that `ledger` writes.
     pub fn new(ledger: Ledger) -> Self {
-        Self {
-            ledger,
-            saved: Mutex::default(),
-            wake: Notify::new(),
-        }
+        Self { ledger }
     }
 
     /// The stock itself.
@@ -57,7 +46,6 @@ impl StockEffects {
         loop {
             let done = tokio::select! {
                 () = shutdown.cancelled() => break,
-                () = self.wake.notified() => self.learn_saved().await,
                 _ = settle.tick() => self.ledger.settle_idle(false).await,
                 _ = sweep.tick() => self.ledger.sweep(&mut sightings).await,
             };
@@ -75,13 +63,7 @@ impl StockEffects {
 
     /// Settles everything that is decided.
     pub async fn flush(&self) -> Result<(), LedgerError> {
-        self.learn_saved().await?;
         self.ledger.settle_idle(true).await
-    }
-
-    async fn learn_saved(&self) -> Result<(), LedgerError> {
-        let saved = std::mem::take(&mut *self.saved.lock());
-        Ok(self.ledger.learn(&saved).await?)
     }
 }
 
@@ -94,13 +76,8 @@ impl Effects<Inventory> for StockEffects {
         Ok(self.ledger.carry_out(requests).await?)
     }
 
-    /// The runtime tells who is saved, not what: it may be another instance's outcome that came first. So the documents are read
-    /// again, in the background.
-    fn saved(&self, orders: &[OrderId]) {
-        let mut saved = self.saved.lock();
-        let room = SAVED_MAX.saturating_sub(saved.len());
-        saved.extend(orders.iter().take(room).cloned());
-        drop(saved);
-        self.wake.notify_one();
+    fn saved(&self, saved: &[Saved<'_, InventoryState>]) {
+        self.ledger
+            .learn(saved.iter().map(|saved| (saved.order_id, saved.state)));
     }
 }

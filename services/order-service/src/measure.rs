@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::{COLLECTION, Order, OrderSaga, Phase, SERVICE};
 
-const CENSUS_INTERVAL: Duration = Duration::from_secs(5);
+const CENSUS_INTERVAL: Duration = Duration::from_secs(10);
 /// Beyond so many orders that wait for something, the census is an estimate.
-const CENSUS_MAX: usize = 5_000;
+const CENSUS_MAX: usize = 2_000;
 
 /// The service's own metrics, with their handles kept.
 pub struct Gauges {

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use sagaline_runtime::{AckedSet, OutboxRelay, Producer, Runner, RunnerOptions};
+use sagaline_runtime::{
+    AckedSet, AnnounceLimits, Announcer, OutboxRelay, Producer, Runner, RunnerOptions,
+};
 use sagaline_service_host::{ServiceHost, ServiceSpec};
 use sagaline_service_kit::config::ServiceDefaults;
-use sagaline_service_kit::ids;
+use sagaline_service_kit::{ids, telemetry};
 use tokio::net::TcpListener;
 
-use crate::announce::Announcer;
 use crate::domain::{COLLECTION, OrderSaga, SERVICE};
 use crate::http::{self, App};
 use crate::intake::{Intake, IntakeLimits};
@@ -42,7 +43,11 @@ pub async fn run(host: ServiceHost, options: Options, listener: TcpListener) -> 
     let relay = OutboxRelay::new(Arc::clone(&producer), acked.clone(), options.relay_faults());
     let gauges = Arc::new(Gauges::default());
     let waiters = Waiters::default();
-    let (announcer, announcers) = Announcer::new(relay.clone());
+    let (announcer, announcers) = Announcer::new(
+        relay.clone(),
+        AnnounceLimits::default(),
+        telemetry::outbox_left_to_sweep(SERVICE),
+    );
     let (intake, workers) = Intake::new(
         Arc::clone(&ports.store),
         announcer,

@@ -6,10 +6,11 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use sagaline_contracts::OrderId;
+use sagaline_service_host::Records;
 use sagaline_service_kit::{Api, Json, Operation, Path, Problem};
 use sagaline_store::Store;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::COLLECTION;
 use crate::domain::{OrderShipments, SERVICE, Shipment};
@@ -25,19 +26,16 @@ pub fn routes(store: Arc<dyn Store>, carrier: &'static str) -> Router {
         "Books the parcel: the pivot, which also rules on everything that is to be undone",
     )
     .get("/shipments/{orderId}", shipment, describe)
-    .with_state(Reader { store, carrier })
+    .with_state(Reader {
+        records: Records::new(store, COLLECTION, "shipment", "shipments"),
+        carrier,
+    })
 }
 
 #[derive(Clone)]
 struct Reader {
-    store: Arc<dyn Store>,
+    records: Records,
     carrier: &'static str,
-}
-
-/// What is read of an order's record.
-#[derive(Deserialize)]
-struct Document {
-    state: OrderShipments,
 }
 
 /// The answer.
@@ -58,22 +56,11 @@ async fn shipment(
     State(reader): State<Reader>,
     Path(order_id): Path<OrderId>,
 ) -> Result<Response, Problem> {
-    let found = reader.store.load(COLLECTION, &[order_id.as_str()]).await.map_err(|error| {
-        tracing::warn!(%order_id, error = &error as &dyn std::error::Error, "shipment could not be read");
-        Problem::unavailable("shipments cannot be read just now; try again", 1)
-    })?;
-    let Some(stored) = found.into_iter().flatten().next() else {
-        let detail = format!("no shipment of order {order_id} is known here");
-        return Err(Problem::not_found(detail).instance(format!("/shipments/{order_id}")));
-    };
-    let document: Document = serde_json::from_slice(&stored.body).map_err(|error| {
-        tracing::error!(%order_id, %error, "the order's record is not what this service writes");
-        Problem::internal()
-    })?;
+    let state: OrderShipments = reader.records.state(&order_id).await?;
     let view = ShipmentView {
         order_id: &order_id,
-        shipment: &document.state.shipment,
-        barred: document.state.barred,
+        shipment: &state.shipment,
+        barred: state.barred,
         booked_with: reader.carrier,
     };
     Ok(Json(view).into_response())

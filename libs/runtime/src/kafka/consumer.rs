@@ -52,6 +52,9 @@ pub(super) fn config(
         .set("queued.min.messages", "5000")
         .set("queued.max.messages.kbytes", "16384")
         .set("fetch.message.max.bytes", "2097152");
+    if let Some(instance_id) = &options.instance_id {
+        config.set("group.instance.id", instance_id);
+    }
     config
 }
 
@@ -286,6 +289,9 @@ impl Poller {
 
     /// The first message is waited for; the others of the batch are there already.
     fn collect(&self) -> Result<Vec<Inbound>, BrokerError> {
+        if let Some((_, reason)) = self.member.client().fatal_error() {
+            return Err(BrokerError::Replaced { reason });
+        }
         let mut batch = Vec::new();
         let mut bytes = 0;
         let mut wait = POLL;

@@ -56,7 +56,12 @@ impl Pending {
 
 struct Acknowledge;
 
-impl ClientContext for Acknowledge {}
+impl ClientContext for Acknowledge {
+    fn error(&self, error: KafkaError, reason: &str) {
+        // Whoever publishes hears of it, and says it once.
+        tracing::debug!(error = %error, reason, "kafka client");
+    }
+}
 
 impl ProducerContext for Acknowledge {
     type DeliveryOpaque = Arc<Mutex<Pending>>;

@@ -90,7 +90,7 @@ impl<P: Participant> Session<P> {
             .record
             .early
             .iter()
-            .filter_map(|held| parse(held, &self.record.order_id).ok())
+            .filter_map(|held| parse(held, &self.record.order_id, now).ok())
             .map(|event| (event.timestamp, event.id.clone(), event))
             .collect();
         candidates.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));

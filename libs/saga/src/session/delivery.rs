@@ -4,6 +4,7 @@ use sagaline_contracts::{Event, EventId, Payload, Rejected, Timestamp};
 
 use super::letter::message_of;
 use super::{Current, Session};
+use crate::clock::believed;
 use crate::record::EVENTS_MAX;
 use crate::{Held, Message, ParkedReason, Participant, Source, message_id};
 
@@ -82,6 +83,7 @@ impl<P: Participant> Session<P> {
                     self.redrive(participant, source, &event.id, redrive);
                     return None;
                 }
+                let event = believed(event, now);
                 // The message is filled in only if the event has to be kept.
                 let held = Held {
                     id: event.id.clone(),
