@@ -8,7 +8,7 @@ use sagaline_runtime::{
 };
 use sagaline_service_host::{ServiceHost, ServiceSpec};
 use sagaline_service_kit::config::ServiceDefaults;
-use sagaline_service_kit::{AdminGate, ids, telemetry};
+use sagaline_service_kit::{ids, telemetry};
 use tokio::net::TcpListener;
 
 use crate::domain::{COLLECTION, OrderSaga, SERVICE};
@@ -86,7 +86,7 @@ pub async fn run(host: ServiceHost, options: Options, listener: TcpListener) -> 
         draw_id: ids::random_uuid,
         shutdown: host.shutdown.clone(),
     };
-    let routes = http::routes(app, AdminGate::new(host.keys.clone()));
+    let routes = http::routes(app, host.gate());
     let connect = async {
         // Not now: then with the first order.
         if let Err(error) = lazy.connect().await {

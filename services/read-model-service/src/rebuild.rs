@@ -6,6 +6,7 @@ use std::time::Duration;
 use sagaline_contracts::Timestamp;
 use sagaline_runtime::{BrokerError, Consumer, Inbound, Outage, Ports};
 use sagaline_store::{Index, Store, StoreError, Write};
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
@@ -41,7 +42,7 @@ impl Default for RebuildOptions {
 }
 
 /// What a rebuild did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RebuildReport {
     /// Messages that were read.
@@ -50,6 +51,7 @@ pub struct RebuildReport {
     pub orders: u64,
     /// How long it took, in milliseconds on the wire.
     #[serde(rename = "tookMs", serialize_with = "as_ms")]
+    #[schemars(with = "f64")]
     pub took: Duration,
 }
 

@@ -259,6 +259,8 @@ fn key(order_id: &OrderId, attempt: u32) -> String {
 }
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod schedules;
 #[cfg(test)]
 mod tests;
