@@ -16,7 +16,7 @@ async fn what_is_too_large_is_refused_before_it_is_read_and_the_connection_ends(
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
 
     for headers in [
-        format!("X: {}\r\n", "x".repeat(100_000)),
+        format!("X: {}\r\n", "x".repeat(300_000)),
         "X: y\r\n".repeat(5_000),
     ] {
         let request = format!("GET /health HTTP/1.1\r\nHost: a\r\n{headers}\r\n");
