@@ -64,7 +64,18 @@ pub async fn drill(
     let answered = load.stop(ANSWER_LIMIT).await?;
     drained(world, &answered).await?;
     healthy(&world.client).await?;
-    conclude(world, what, fault, recovered, answered).await
+    let row = Row {
+        what: what.to_owned(),
+        per_second: Some(LOAD),
+        orders: 0,
+        timed_out: 0,
+        lasted: Some(fault.ended.duration_since(fault.began)),
+        recovered: Some(recovered),
+        lost: 0,
+        doubled: 0,
+        note: String::new(),
+    };
+    check(world, answered.orders, row).await
 }
 
 /// Orders of all fates.
@@ -157,15 +168,10 @@ pub async fn healthy(client: &Client) -> Result<()> {
     Ok(())
 }
 
-async fn conclude(
-    world: &mut World,
-    what: &str,
-    fault: Fault,
-    recovered: Duration,
-    answered: Answered,
-) -> Result<()> {
-    world.known.accepted.extend(answered.orders.iter().cloned());
-    let found = verdict(&world.client, &world.known, &answered.orders)
+/// Checks every invariant over these orders, and completes the row with what was found.
+pub async fn check(world: &mut World, orders: Vec<String>, row: Row) -> Result<()> {
+    world.known.accepted.extend(orders.iter().cloned());
+    let found = verdict(&world.client, &world.known, &orders)
         .await
         .context("the invariants could not be checked")?;
     let mut wrong = found.violations.clone().into_texts();
@@ -177,15 +183,11 @@ async fn conclude(
             .map(|letter| format!("a dead letter: {letter}")),
     );
     let row = Row {
-        what: what.to_owned(),
-        per_second: LOAD,
-        orders: answered.orders.len(),
+        orders: orders.len(),
         timed_out: found.timed_out,
-        lasted: Some(fault.ended.duration_since(fault.began)),
-        recovered: Some(recovered),
         lost: found.violations.count(Broken::Lost),
         doubled: found.violations.count(Broken::Doubled),
-        note: String::new(),
+        ..row
     };
     world.report(row, &wrong)
 }

@@ -2,6 +2,7 @@
 
 mod durable;
 mod freezes;
+mod histories;
 mod kills;
 mod lines;
 mod partitions;
@@ -52,6 +53,11 @@ scenarios! {
     short lines::payment_loses_kafka on Grounds::Real("kills"),
     short lines::inventory_hears_nothing_of_its_store on Grounds::Real("kills"),
     short freezes::a_zombie_of_the_payment_service_saves_late on Grounds::Real("kills"),
+    short histories::concurrent_creation_is_linearizable_while_the_service_is_killed on Grounds::Real("kills"),
+    short histories::limited_stock_is_linearizable_while_the_service_is_killed on Grounds::Real("kills"),
+    long histories::concurrent_creation_is_linearizable on Grounds::Real("histories"),
+    long histories::concurrent_creation_is_linearizable_while_the_store_is_killed on Grounds::Real("histories"),
+    long histories::limited_stock_is_linearizable on Grounds::Real("histories"),
     long freezes::a_zombie_of_every_other_service_saves_late on Grounds::Real("zombies"),
     long freezes::each_service_is_frozen_beyond_its_session on Grounds::Real("zombies"),
     long lines::every_line_to_kafka_is_cut on Grounds::Real("lines to Kafka"),
