@@ -27,6 +27,8 @@ const STOCK_ORDERS: u32 = 160;
 const LIMITED: &str = "LIMITED-1";
 /// Longer than an answer takes when nothing is broken.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+/// How long a client waits before it asks again when it got no answer.
+const PAUSE: Duration = Duration::from_millis(100);
 const PROGRESS_LIMIT: Duration = Duration::from_secs(60);
 
 pub async fn concurrent_creation_is_linearizable(world: &mut World) -> Result<()> {
@@ -188,6 +190,8 @@ impl Creator {
                     recorder.answered(called, creation);
                 } else {
                     recorder.unknown(called, creation);
+                    // Nobody asks a service that is gone a thousand times a second.
+                    tokio::time::sleep(PAUSE).await;
                 }
                 self.progress.send_modify(|done| *done += 1);
             }
@@ -316,7 +320,7 @@ async fn add_units(
                 Ok(Ok((status, answer))) if status.is_client_error() => {
                     bail!("a restock was refused: {status} {answer}")
                 }
-                _ => tokio::time::sleep(Duration::from_millis(50)).await,
+                _ => tokio::time::sleep(PAUSE).await,
             }
         }
         recorder.answered(called, StockOperation::Restock(qty));
@@ -374,7 +378,7 @@ impl Buyer {
                 Ok(Ok((status, answer))) if status.is_client_error() => {
                     bail!("{order} was refused: {status} {answer}")
                 }
-                _ => tokio::time::sleep(Duration::from_millis(50)).await,
+                _ => tokio::time::sleep(PAUSE).await,
             }
         }
     }
