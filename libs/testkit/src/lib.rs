@@ -6,6 +6,7 @@
 //! into `~/.cache/sagaline` (or `$SAGALINE_CACHE`).
 
 pub mod client;
+pub mod history;
 pub mod invariants;
 mod kafka;
 pub mod lag;

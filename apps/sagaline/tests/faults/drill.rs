@@ -1,14 +1,16 @@
 //! The course of every drill: orders flow, something breaks, it is whole again, everything must come right.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use sagaline_testkit::client::Client;
-use sagaline_testkit::invariants::{Broken, verdict};
+use sagaline_testkit::invariants::{Broken, TOPICS, verdict};
 use sagaline_testkit::lag::{self, Ends};
 use sagaline_testkit::load::{Answered, Load, MakeOrder};
 use sagaline_testkit::stack::{SERVICES, Stack};
+use sagaline_testkit::topics::read_all;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -55,13 +57,25 @@ pub async fn drill(
         Ok(recovered) => recovered,
         Err(error) => {
             let lag = lag::summary(world.kafka(), &SERVICES).await;
-            return Err(error.context(format!("it does not come right; {lag}")));
+            let repeated = repetitions(world).await;
+            return Err(error.context(format!("it does not come right; {lag}; {repeated}")));
         }
     };
     let answered = load.stop(ANSWER_LIMIT).await?;
     drained(world, &answered).await?;
     healthy(&world.client).await?;
-    conclude(world, what, fault, recovered, answered).await
+    let row = Row {
+        what: what.to_owned(),
+        per_second: Some(LOAD),
+        orders: 0,
+        timed_out: 0,
+        lasted: Some(fault.ended.duration_since(fault.began)),
+        recovered: Some(recovered),
+        lost: 0,
+        doubled: 0,
+        note: String::new(),
+    };
+    check(world, answered.orders, row).await
 }
 
 /// Orders of all fates.
@@ -93,6 +107,24 @@ async fn recovered(world: &World, load: &Load, fault: Fault) -> Result<Duration>
     let worked_off = lag::worked_off(world.kafka(), &SERVICES, &ends, RECOVERY_LIMIT).await?;
     let came_right = last.map_or(worked_off, |last| last.max(worked_off));
     Ok(came_right.saturating_duration_since(fault.ended))
+}
+
+/// For those who look for a cause: how many messages each topic has, and of how many events.
+async fn repetitions(world: &World) -> String {
+    let topics = TOPICS.iter().map(|topic| (*topic).to_owned()).collect();
+    let Ok(messages) = read_all(world.kafka(), topics).await else {
+        return "the topics cannot be read".to_owned();
+    };
+    let mut events: BTreeMap<&str, (usize, BTreeSet<String>)> = BTreeMap::new();
+    for message in &messages {
+        let (count, ids) = events.entry(&message.topic).or_default();
+        *count += 1;
+        ids.insert(message.json()["eventId"].to_string());
+    }
+    let said = events
+        .iter()
+        .map(|(topic, (count, ids))| format!("{topic}: {count} messages of {} events", ids.len()));
+    said.collect::<Vec<_>>().join(", ")
 }
 
 async fn drained(world: &World, answered: &Answered) -> Result<()> {
@@ -136,15 +168,10 @@ pub async fn healthy(client: &Client) -> Result<()> {
     Ok(())
 }
 
-async fn conclude(
-    world: &mut World,
-    what: &str,
-    fault: Fault,
-    recovered: Duration,
-    answered: Answered,
-) -> Result<()> {
-    world.known.accepted.extend(answered.orders.iter().cloned());
-    let found = verdict(&world.client, &world.known, &answered.orders)
+/// Checks every invariant over these orders, and completes the row with what was found.
+pub async fn check(world: &mut World, orders: Vec<String>, row: Row) -> Result<()> {
+    world.known.accepted.extend(orders.iter().cloned());
+    let found = verdict(&world.client, &world.known, &orders)
         .await
         .context("the invariants could not be checked")?;
     let mut wrong = found.violations.clone().into_texts();
@@ -156,15 +183,11 @@ async fn conclude(
             .map(|letter| format!("a dead letter: {letter}")),
     );
     let row = Row {
-        what: what.to_owned(),
-        per_second: LOAD,
-        orders: answered.orders.len(),
+        orders: orders.len(),
         timed_out: found.timed_out,
-        lasted: Some(fault.ended.duration_since(fault.began)),
-        recovered: Some(recovered),
         lost: found.violations.count(Broken::Lost),
         doubled: found.violations.count(Broken::Doubled),
-        note: String::new(),
+        ..row
     };
     world.report(row, &wrong)
 }

@@ -16,7 +16,7 @@ pub struct Row {
     /// What was done.
     pub what: String,
     /// Orders per second that came meanwhile.
-    pub per_second: u32,
+    pub per_second: Option<u32>,
     /// Orders that were answered with 201 or 200.
     pub orders: usize,
     /// Of these, those that ended cancelled because they took too long.
@@ -102,7 +102,8 @@ fn line(row: &Row) -> String {
     format!(
         "| {} | {} | {} | {} | {} | {} | {} | {note} |",
         row.what,
-        row.per_second,
+        row.per_second
+            .map_or_else(|| "–".to_owned(), |rate| rate.to_string()),
         row.orders,
         seconds(row.lasted),
         seconds(row.recovered),

@@ -115,10 +115,17 @@ pub async fn violations(client: &Client, known: &Known) -> Result<Vec<String>> {
 pub async fn verdict(client: &Client, known: &Known, orders: &[String]) -> Result<Verdict> {
     let mut verdict = Verdict::default();
     let mut projections = HashMap::new();
-    for id in orders {
-        match client.outcome(id).await {
-            Ok(projection) => {
-                projections.insert(id.as_str(), projection);
+    let asked = futures::stream::iter(orders).map(async |id| {
+        client
+            .outcome(id)
+            .await
+            .map(|projection| (id.as_str(), projection))
+    });
+    let mut asked = asked.buffer_unordered(AT_A_TIME);
+    while let Some(outcome) = asked.next().await {
+        match outcome {
+            Ok((id, projection)) => {
+                projections.insert(id, projection);
             }
             Err(error) => {
                 // One that is stuck is enough to fail; waiting for each of many would take hours.

@@ -26,6 +26,21 @@ pub async fn each_service_is_killed(world: &mut World) -> Result<()> {
     Ok(())
 }
 
+/// The same in one go, without waiting for each to come right.
+pub async fn the_services_are_killed_one_after_the_other(world: &mut World) -> Result<()> {
+    let what = "kill -9 of each service, one after the other, each started again at once";
+    drill(world, what, async |stack, load| {
+        let began = Instant::now();
+        for name in SERVICES {
+            stack.kill_9(name)?;
+            stack.restart(name).await?;
+            load.so_many_more(10, ANSWERS_LIMIT).await?;
+        }
+        Ok(Fault::since(began))
+    })
+    .await
+}
+
 pub async fn the_broker_is_killed(world: &mut World) -> Result<()> {
     let what = "kill -9 of Kafka, started again at once";
     drill(world, what, async |stack, _| {

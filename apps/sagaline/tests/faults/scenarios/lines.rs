@@ -23,26 +23,22 @@ enum Failure {
     Stalled,
 }
 
-pub async fn payment_loses_kafka(world: &mut World) -> Result<()> {
-    lose(
-        world,
-        "payment-service",
-        Dependency::Kafka,
-        Failure::Cut,
-        Duration::ZERO,
-    )
-    .await
-}
-
-pub async fn inventory_hears_nothing_of_its_store(world: &mut World) -> Result<()> {
-    let nothing = Duration::ZERO;
-    lose(
-        world,
-        "inventory-service",
-        Dependency::Store,
-        Failure::Stalled,
-        nothing,
-    )
+pub async fn two_lines_fail_at_the_same_time(world: &mut World) -> Result<()> {
+    let what = "connection of the payment-service to Kafka cut, that of the inventory-service to the database stalled";
+    let client = world.client.clone();
+    drill(world, what, async |stack, _| {
+        stack.line("payment-service", Dependency::Kafka)?.cut();
+        stack.line("inventory-service", Dependency::Store)?.stall();
+        let began = Instant::now();
+        let noticed = tokio::try_join!(
+            says_that_it_cannot_work(&client, "payment-service"),
+            says_that_it_cannot_work(&client, "inventory-service")
+        );
+        stack.line("payment-service", Dependency::Kafka)?.heal();
+        stack.line("inventory-service", Dependency::Store)?.heal();
+        let fault = Fault::since(began);
+        noticed.map(|_| fault)
+    })
     .await
 }
 

@@ -2,6 +2,7 @@
 
 mod durable;
 mod freezes;
+mod histories;
 mod kills;
 mod lines;
 mod partitions;
@@ -44,14 +45,19 @@ macro_rules! scenarios {
 
 // `short`: in both forms; `long`: in the long form alone.
 scenarios! {
-    short kills::each_service_is_killed on Grounds::Real("kills"),
+    short kills::the_services_are_killed_one_after_the_other on Grounds::Real("kills"),
+    long kills::each_service_is_killed on Grounds::Real("kills"),
     short kills::the_broker_is_killed on Grounds::Real("kills"),
-    short kills::the_store_is_killed on Grounds::Real("kills"),
+    long kills::the_store_is_killed on Grounds::Real("kills"),
     short kills::everything_is_killed_at_once on Grounds::Real("kills"),
-    short kills::the_payment_service_is_stopped_for_a_while on Grounds::Real("kills"),
-    short lines::payment_loses_kafka on Grounds::Real("kills"),
-    short lines::inventory_hears_nothing_of_its_store on Grounds::Real("kills"),
+    long kills::the_payment_service_is_stopped_for_a_while on Grounds::Real("kills"),
+    short lines::two_lines_fail_at_the_same_time on Grounds::Real("kills"),
     short freezes::a_zombie_of_the_payment_service_saves_late on Grounds::Real("kills"),
+    short histories::concurrent_creation_is_linearizable_while_the_service_is_killed on Grounds::Real("kills"),
+    short histories::limited_stock_is_linearizable_while_the_service_is_killed on Grounds::Real("kills"),
+    long histories::concurrent_creation_is_linearizable on Grounds::Real("histories"),
+    long histories::concurrent_creation_is_linearizable_while_the_store_is_killed on Grounds::Real("histories"),
+    long histories::limited_stock_is_linearizable on Grounds::Real("histories"),
     long freezes::a_zombie_of_every_other_service_saves_late on Grounds::Real("zombies"),
     long freezes::each_service_is_frozen_beyond_its_session on Grounds::Real("zombies"),
     long lines::every_line_to_kafka_is_cut on Grounds::Real("lines to Kafka"),
@@ -59,8 +65,10 @@ scenarios! {
     long lines::every_line_to_the_store_is_cut on Grounds::Real("lines to the store"),
     long lines::every_line_to_the_store_is_stalled on Grounds::Real("lines to the store"),
     long partitions::the_partition_count_is_raised on Grounds::Real("partitions"),
-    short durable::the_all_in_one_is_killed on Grounds::Durable,
+    long durable::the_all_in_one_is_killed on Grounds::Durable,
     short durable::the_log_of_the_all_in_one_is_torn on Grounds::Durable,
+    long durable::the_log_of_the_all_in_one_ends_in_zeros on Grounds::Durable,
     short durable::the_disk_is_full on Grounds::SmallDisk,
+    long durable::the_disk_is_full_again on Grounds::SmallDisk,
     long durable::the_power_fails on Grounds::FlushedDisk,
 }
