@@ -131,6 +131,7 @@ impl ConsumerLoop {
                 Err(error) => self.note(&error.into()),
             }
             tokio::select! {
+                biased;
                 () = shutdown.cancelled() => return Ok(None),
                 () = tokio::time::sleep(backoff.next()) => {}
             }
@@ -143,6 +144,7 @@ impl ConsumerLoop {
         let give_up = tokio::time::Instant::now() + JOIN_LIMIT;
         while !consumer.joined() && tokio::time::Instant::now() < give_up {
             tokio::select! {
+                biased;
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(JOIN_POLL) => {}
             }
@@ -169,6 +171,7 @@ impl ConsumerLoop {
             }
             let delay = backoff.get_or_insert_with(Backoff::new).next();
             tokio::select! {
+                biased;
                 // Nothing is lost: the batch is not committed and comes again after the restart.
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(delay) => {}

@@ -9,9 +9,11 @@ use sagaline_saga::Clock;
 use sagaline_service_kit::auth::JwtKeys;
 use sagaline_service_kit::clock::SystemClock;
 use sagaline_service_kit::http::{self, HttpOptions, HttpStack};
-use sagaline_service_kit::{CorsOrigins, Health};
+use sagaline_service_kit::{CorsOrigins, Health, ids};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// The machine's clock as the runtime's port.
 #[derive(Debug, Clone, Copy, Default)]
@@ -37,6 +39,21 @@ impl HealthSink for KitHealth {
     }
 }
 
+/// Where a service's requests come in.
+#[derive(Debug)]
+pub enum Front {
+    /// A port of this machine.
+    Listener(TcpListener),
+    /// Callers in the same process: they get the routes, with everything around them.
+    InProcess(oneshot::Sender<Router>),
+}
+
+impl From<TcpListener> for Front {
+    fn from(listener: TcpListener) -> Self {
+        Self::Listener(listener)
+    }
+}
+
 /// What a running service has around it.
 #[derive(Clone)]
 pub struct ServiceHost {
@@ -50,6 +67,8 @@ pub struct ServiceHost {
     pub cors: CorsOrigins,
     /// The limits of the HTTP server.
     pub http: HttpOptions,
+    /// Draws the ids of what starts outside and brings none.
+    pub draw_id: fn() -> Uuid,
     /// Cancelled when the service shall stop: take no new work, finish what was begun, return.
     pub shutdown: CancellationToken,
 }
@@ -75,25 +94,30 @@ impl ServiceHost {
             keys,
             cors,
             http: HttpOptions::default(),
+            draw_id: ids::random_uuid,
             shutdown,
         }
     }
 
     /// Serves `routes` with everything around them until the shutdown, then drains.
-    pub async fn serve(&self, listener: TcpListener, routes: Router) -> anyhow::Result<()> {
+    pub async fn serve(&self, front: impl Into<Front>, routes: Router) -> anyhow::Result<()> {
         let stack = HttpStack {
             health: self.health.clone(),
             cors: self.cors.clone(),
             shutdown: self.shutdown.clone(),
             options: self.http,
         };
-        http::serve(
-            listener,
-            stack.wrap(routes),
-            self.shutdown.clone(),
-            self.http,
-        )
-        .await?;
+        let routes = stack.wrap(routes);
+        match front.into() {
+            Front::Listener(listener) => {
+                http::serve(listener, routes, self.shutdown.clone(), self.http).await?;
+            }
+            Front::InProcess(callers) => {
+                // Whoever has gone will not call; the service runs all the same.
+                let _ = callers.send(routes);
+                self.shutdown.cancelled().await;
+            }
+        }
         Ok(())
     }
 }

@@ -6,7 +6,7 @@
 mod host;
 mod process;
 
-pub use host::{KitClock, KitHealth, ServiceHost};
+pub use host::{Front, KitClock, KitHealth, ServiceHost};
 pub use process::{ServiceSpec, main};
 
 /// Events are many small pieces on several threads: glibc's allocator took a third of the processor's time.

@@ -8,7 +8,7 @@ use sagaline_contracts::OrderId;
 use sagaline_runtime::{EffectRequest, Effects, Outage};
 use sagaline_saga::EffectFailure;
 use tokio::sync::Notify;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{Effect, Inventory, Outcome};
@@ -49,27 +49,52 @@ impl StockEffects {
     ///
     /// An outage costs nothing but time here: what is not settled now is found by a later sweep.
     pub async fn maintain(&self, shutdown: CancellationToken) {
-        let mut settle = tokio::time::interval(SETTLE_INTERVAL);
-        let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
-        settle.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut sightings = Sightings::default();
-        loop {
-            let done = tokio::select! {
-                () = shutdown.cancelled() => break,
-                () = self.wake.notified() => self.learn_saved().await,
-                _ = settle.tick() => self.ledger.settle_idle(false).await,
-                _ = sweep.tick() => self.ledger.sweep(&mut sightings).await,
-            };
-            if let Err(error) = done {
-                // The consumer reports the outage.
-                tracing::debug!(error = %error, "the stock could not be settled just now");
-            }
-        }
+        // Each on its own: none of them keeps another from its turn.
+        tokio::join!(
+            self.keep_learning(&shutdown),
+            self.keep_settling(&shutdown),
+            self.keep_sweeping(&shutdown),
+        );
         match tokio::time::timeout(FLUSH_LIMIT, self.flush()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::info!(error = %error, "left unsettled for the next start"),
             Err(_) => tracing::info!("left unsettled for the next start: the store is too slow"),
+        }
+    }
+
+    async fn keep_learning(&self, shutdown: &CancellationToken) {
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                () = self.wake.notified() => {}
+            }
+            note(self.learn_saved().await);
+        }
+    }
+
+    async fn keep_settling(&self, shutdown: &CancellationToken) {
+        let mut ticks = ticks(SETTLE_INTERVAL);
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            note(self.ledger.settle_idle(false).await);
+        }
+    }
+
+    async fn keep_sweeping(&self, shutdown: &CancellationToken) {
+        let mut ticks = ticks(SWEEP_INTERVAL);
+        let mut sightings = Sightings::default();
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            note(self.ledger.sweep(&mut sightings).await);
         }
     }
 
@@ -82,6 +107,19 @@ impl StockEffects {
     async fn learn_saved(&self) -> Result<(), LedgerError> {
         let saved = std::mem::take(&mut *self.saved.lock());
         Ok(self.ledger.learn(&saved).await?)
+    }
+}
+
+fn ticks(interval: Duration) -> Interval {
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+fn note(done: Result<(), LedgerError>) {
+    if let Err(error) = done {
+        // The consumer reports the outage.
+        tracing::debug!(error = %error, "the stock could not be settled just now");
     }
 }
 

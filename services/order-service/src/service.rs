@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use sagaline_runtime::{AckedSet, OutboxRelay, Producer, Runner, RunnerOptions};
-use sagaline_service_host::{ServiceHost, ServiceSpec};
+use sagaline_service_host::{Front, ServiceHost, ServiceSpec};
 use sagaline_service_kit::config::ServiceDefaults;
-use sagaline_service_kit::{AdminGate, ids};
-use tokio::net::TcpListener;
+use sagaline_service_kit::AdminGate;
 
 use crate::announce::Announcer;
 use crate::domain::{COLLECTION, OrderSaga, SERVICE};
@@ -31,7 +30,7 @@ pub const SPEC: ServiceSpec = ServiceSpec {
 };
 
 /// Runs the service until the host's shutdown, then drains.
-pub async fn run(host: ServiceHost, options: Options, listener: TcpListener) -> anyhow::Result<()> {
+pub async fn run(host: ServiceHost, options: Options, front: impl Into<Front>) -> anyhow::Result<()> {
     let saga = OrderSaga {
         timeout: options.saga_timeout,
     };
@@ -75,7 +74,7 @@ pub async fn run(host: ServiceHost, options: Options, listener: TcpListener) -> 
         relay: relay.clone(),
         producer,
         checkout_wait: options.checkout_wait,
-        draw_id: ids::random_uuid,
+        draw_id: host.draw_id,
         shutdown: host.shutdown.clone(),
     };
     let routes = http::routes(app, AdminGate::new(host.keys.clone()));
@@ -89,7 +88,7 @@ pub async fn run(host: ServiceHost, options: Options, listener: TcpListener) -> 
         count_now_and_then(ports, relay, gauges, host.shutdown.clone()).await;
         Ok(())
     };
-    tokio::try_join!(host.serve(listener, routes), consume, census)?;
+    tokio::try_join!(host.serve(front, routes), consume, census)?;
     drained.await.context("the intake ended early")?;
     Ok(())
 }

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use sagaline_external_calls::{CallLimits, Flaky, Rate, Rehearsal};
 use sagaline_runtime::{Runner, RunnerOptions};
-use sagaline_service_host::ServiceHost;
-use tokio::net::TcpListener;
+use sagaline_service_host::{Front, ServiceHost};
 
 use crate::COLLECTION;
 use crate::domain::Payments;
@@ -107,12 +106,12 @@ impl Options {
 }
 
 /// Runs the service on a simulated gateway until the shutdown, then drains.
-pub async fn run(host: ServiceHost, options: Options, listener: TcpListener) -> anyhow::Result<()> {
+pub async fn run(host: ServiceHost, options: Options, front: impl Into<Front>) -> anyhow::Result<()> {
     run_on(
         host,
         Arc::new(options.gateway()),
         options.limits(),
-        listener,
+        front,
     )
     .await
 }
@@ -122,7 +121,7 @@ pub async fn run_on(
     host: ServiceHost,
     gateway: Arc<dyn Gateway>,
     limits: CallLimits,
-    listener: TcpListener,
+    front: impl Into<Front>,
 ) -> anyhow::Result<()> {
     let ports = host.ports.clone();
     let routes = http::routes(ports.store.clone(), gateway.name());
@@ -134,7 +133,7 @@ pub async fn run_on(
         RunnerOptions::new(COLLECTION),
     );
     let consume = async { Ok(runner.run(host.shutdown.clone()).await?) };
-    tokio::try_join!(consume, host.serve(listener, routes))?;
+    tokio::try_join!(consume, host.serve(front, routes))?;
     Ok(())
 }
 

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sagaline_runtime::{ConsumerLoop, LoopOptions, Outage, Ports};
-use sagaline_service_host::ServiceHost;
+use sagaline_service_host::{Front, ServiceHost};
 use sagaline_service_kit::AdminGate;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::decisions;
@@ -30,7 +29,7 @@ pub struct Options {}
 pub async fn run(
     host: ServiceHost,
     _options: Options,
-    listener: TcpListener,
+    front: impl Into<Front>,
 ) -> anyhow::Result<()> {
     let ports = host.ports.clone();
     let shutdown = host.shutdown.clone();
@@ -69,7 +68,7 @@ pub async fn run(
     };
     tokio::try_join!(
         consume,
-        host.serve(listener, routes(app.clone())),
+        host.serve(front, routes(app.clone())),
         background
     )?;
     Ok(())
@@ -93,6 +92,7 @@ async fn count(stats: &Stats, ports: &Ports, shutdown: &CancellationToken) {
         }
     };
     tokio::select! {
+        biased;
         () = shutdown.cancelled() => {}
         () = counting => {}
     }
@@ -110,6 +110,7 @@ async fn finish_what_was_begun(app: &App, shutdown: &CancellationToken) {
         }
     };
     tokio::select! {
+        biased;
         () = shutdown.cancelled() => {}
         () = finishing => {}
     }

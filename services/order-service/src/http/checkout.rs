@@ -95,10 +95,11 @@ impl App {
             }
             look = true;
             tokio::select! {
+                biased;
+                () = self.shutdown.cancelled() => return None,
+                () = tokio::time::sleep_until(deadline) => return None,
                 () = waiting.changed() => {}
                 () = tokio::time::sleep(LOOK_INTERVAL) => {}
-                () = tokio::time::sleep_until(deadline) => return None,
-                () = self.shutdown.cancelled() => return None,
             }
         }
     }

@@ -5,7 +5,7 @@
 //! is inserted. Whoever loses an insert reads what is there: the same request is the same order, another one a conflict.
 //! A crash between the steps leaves claims without an order; the same request again completes it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -177,7 +177,8 @@ impl Desk {
     }
 
     async fn load(&self, ids: impl Iterator<Item = &str>) -> Result<Found, StoreError> {
-        let ids: Vec<&str> = ids.collect::<HashSet<_>>().into_iter().collect();
+        // In one order, whatever the run: what the store is asked follows from the requests alone.
+        let ids: Vec<&str> = ids.collect::<BTreeSet<_>>().into_iter().collect();
         if ids.is_empty() {
             return Ok(Found::new());
         }

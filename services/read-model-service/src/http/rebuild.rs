@@ -28,6 +28,7 @@ pub(super) async fn start(admin: Admin, State(app): State<App>) -> Result<Respon
     let answer = stream::unfold(Some(running), |running| async move {
         let mut running: Running = running?;
         tokio::select! {
+            biased;
             done = &mut running => Some((answer(done), None)),
             () = tokio::time::sleep(PATIENCE) => {
                 Some((Ok(Bytes::from_static(b" ")), Some(running)))

@@ -1,0 +1,41 @@
+//! Runs seeds.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "an example"
+)]
+use sagaline_simulation::plan::{Plan, Scale};
+fn main() {
+    let args: Vec<u64> = std::env::args()
+        .skip(1)
+        .map(|a| a.parse().unwrap())
+        .collect();
+    let (from, count, told) = (args[0], args[1], args.get(2).copied().unwrap_or(0));
+    let start = std::time::Instant::now();
+    let mut virt = 0;
+    for seed in from..from + count {
+        let scale = Scale {
+            orders: std::env::var("ORDERS").map_or(50, |o| o.parse().unwrap()),
+            faults: std::env::var("CALM").is_err(),
+        };
+        let plan = Plan::of_seed(seed, scale);
+        let report = sagaline_simulation::run(&plan, told > 0).unwrap();
+        virt += report.virtual_ms;
+        for line in &report.story {
+            println!("{line}");
+        }
+        if !report.is_clean() || told > 0 {
+            println!(
+                "{seed}: {:016x} events {} virtual {} broken {:#?}",
+                report.trace_hash, report.events, report.virtual_ms, report.broken
+            );
+        }
+    }
+    let took = start.elapsed().as_secs_f64();
+    println!(
+        "{count} seeds in {took:.2}s, {:.0}/s, virtual {:.1}s each",
+        count as f64 / took,
+        virt as f64 / 1000.0 / count as f64
+    );
+}
