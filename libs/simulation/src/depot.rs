@@ -77,6 +77,11 @@ impl Depot {
     fn void(&self, env: &Env, key: &str) -> Voiding {
         let mut parcels = self.parcels.lock();
         let parcel = parcels.entry(key.to_owned()).or_default();
+        if parcel.order.is_empty() {
+            key.rsplit_once('/')
+                .map_or(key, |(order, _)| order)
+                .clone_into(&mut parcel.order);
+        }
         let picked_up = env.weather.read(|now| now.picked_up);
         if parcel.stands() && hits(&Draw::new("pick-up", key), picked_up) {
             return Voiding::TooLate(consignment(key));

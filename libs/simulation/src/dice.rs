@@ -52,11 +52,6 @@ impl Dice {
     pub(crate) fn pick<'a, T>(&self, choices: &'a [T]) -> Option<&'a T> {
         choices.get(self.index(choices.len()))
     }
-
-    /// 64 bits.
-    pub(crate) fn bits(&self) -> u64 {
-        self.0.lock().u64(..)
-    }
 }
 
 /// Makes the chance that libraries draw on this thread follow from `seed` as well: ids and the jitter of a backoff.

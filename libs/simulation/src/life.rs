@@ -39,7 +39,6 @@ struct State {
 /// The life of one simulated process, from one start to its end.
 #[derive(Debug)]
 pub(crate) struct Life {
-    pub(crate) service: &'static str,
     /// Unique in a run.
     pub(crate) id: u64,
     state: Mutex<State>,
@@ -49,9 +48,8 @@ pub(crate) struct Life {
 }
 
 impl Life {
-    pub(crate) fn new(service: &'static str, id: u64, skew_us: i64, started: Instant) -> Arc<Self> {
+    pub(crate) fn new(id: u64, skew_us: i64, started: Instant) -> Arc<Self> {
         Arc::new(Self {
-            service,
             id,
             state: Mutex::new(State {
                 phase: Phase::Running,

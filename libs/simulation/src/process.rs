@@ -68,7 +68,7 @@ impl Processes {
             *next
         };
         let skew_us = self.skew_us.lock().get(&service).copied().unwrap_or(0);
-        let life = Life::new(service.name(), id, skew_us, world.env.started);
+        let life = Life::new(id, skew_us, world.env.started);
         self.lives
             .lock()
             .insert((service, instance), Arc::clone(&life));

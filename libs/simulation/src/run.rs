@@ -17,7 +17,7 @@ use crate::world::World;
 use crate::{checker, clients, operators};
 
 /// How long everything may take to reach its outcome after the last fault.
-const SETTLE_LIMIT: Duration = Duration::from_mins(20);
+const SETTLE_LIMIT: Duration = Duration::from_mins(5);
 /// How often it is looked whether it has.
 const SETTLE_POLL: Duration = Duration::from_millis(100);
 

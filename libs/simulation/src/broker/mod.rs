@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use crate::env::Env;
 use crate::life::Life;
+use crate::plan::Service;
 use crate::weather::Dependency;
 use consumer::SimConsumer;
 use group::Group;
@@ -24,6 +25,10 @@ pub(crate) use log::Topics;
 
 /// How long a client waits for a broker that is down.
 const PATIENCE_MS: u64 = 3_000;
+
+fn is_service(group: &str) -> bool {
+    Service::ALL.iter().any(|service| service.name() == group)
+}
 
 /// The broker itself.
 pub(crate) struct Cluster {
@@ -128,7 +133,8 @@ impl Cluster {
     /// Messages that a service has not committed, of all services.
     pub(crate) fn lag(&self) -> BTreeMap<String, u64> {
         let state = self.state.lock();
-        let lags = state.groups.iter();
+        // A rebuild reads with a group of its own, and for a while.
+        let lags = state.groups.iter().filter(|(name, _)| is_service(name));
         lags.map(|(name, group)| (name.clone(), group.lag(&state.topics)))
             .filter(|(_, lag)| *lag > 0)
             .collect()

@@ -49,7 +49,8 @@ impl Plan {
             }
         };
         if scale.faults {
-            faults(&dice, scale, &mut steps);
+            faults(&dice, &mut steps);
+            clocks(&dice, &mut steps);
             people(&dice, scale, &mut steps);
         }
         steps.sort_by_key(|step| step.at_ms);
@@ -114,8 +115,32 @@ fn service(dice: &Dice) -> Service {
     Service::ALL[dice.index(Service::ALL.len())]
 }
 
+/// Clocks that are wrong by up to a day all the time, and step back and forth by seconds.
+fn clocks(dice: &Dice, steps: &mut Vec<Step>) {
+    const DAY_MS: i64 = 86_400_000;
+    for service in Service::ALL {
+        if !dice.chance(150) {
+            continue;
+        }
+        let wrong = [-DAY_MS, -60_000, -500, 500, 60_000, DAY_MS][dice.index(6)];
+        let steps_of = if dice.chance(500) { dice.up_to(3) } else { 0 };
+        for (at_ms, off) in std::iter::once((0, 0)).chain((0..steps_of).map(|_| {
+            let off = [-5_000, -1_000, -1, 1_000, 5_000][dice.index(5)];
+            (dice.up_to(FAULTS_MS), off)
+        })) {
+            steps.push(Step {
+                at_ms,
+                what: What::Clock {
+                    service,
+                    skew_ms: wrong + off,
+                },
+            });
+        }
+    }
+}
+
 /// What strikes, and when.
-fn faults(dice: &Dice, _: Scale, steps: &mut Vec<Step>) {
+fn faults(dice: &Dice, steps: &mut Vec<Step>) {
     let mut add = |most: u64, make: &dyn Fn() -> What| {
         let count = if dice.chance(600) {
             dice.up_to(most)
@@ -154,10 +179,6 @@ fn faults(dice: &Dice, _: Scale, steps: &mut Vec<Step>) {
             Dependency::Carrier,
         ][dice.index(4)],
         ms: dice.between(50, 2_000),
-    });
-    add(3, &|| What::Clock {
-        service: service(dice),
-        skew_ms: [-86_400_000, -5_000, -1, 0, 1_000, 86_400_000][dice.index(6)],
     });
     add(1, &|| What::Rebuild);
 }
