@@ -25,10 +25,25 @@ fn main() {
         for line in &report.story {
             println!("{line}");
         }
-        if told > 0 { println!("{seed}: {:016x} events {} virtual {}", report.trace_hash, report.events, report.virtual_ms); }
+        if told > 0 {
+            println!(
+                "{seed}: {:016x} events {} virtual {}",
+                report.trace_hash, report.events, report.virtual_ms
+            );
+        }
         let mut classes = std::collections::BTreeMap::<String, (usize, String)>::new();
-        for b in &report.broken { let c = b.split(':').next().unwrap().to_owned(); let e = classes.entry(c).or_insert((0, b.clone())); e.0 += 1; }
-        for (_, (n, first)) in classes { println!("{seed} v{} x{n} {}", report.virtual_ms, first.chars().take(330).collect::<String>()); }
+        for b in &report.broken {
+            let c = b.split(':').next().unwrap().to_owned();
+            let e = classes.entry(c).or_insert((0, b.clone()));
+            e.0 += 1;
+        }
+        for (_, (n, first)) in classes {
+            println!(
+                "{seed} v{} x{n} {}",
+                report.virtual_ms,
+                first.chars().take(330).collect::<String>()
+            );
+        }
     }
     let took = start.elapsed().as_secs_f64();
     println!(

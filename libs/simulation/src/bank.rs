@@ -121,7 +121,10 @@ impl Bank {
         }
         if !charge.refund_keys.iter().any(|known| known == key) {
             charge.refund_keys.push(key.to_owned());
-            charge.refunded += amount.cents();
+            // What was voided is paid back already.
+            if !charge.voided {
+                charge.refunded += amount.cents();
+            }
             env.trace.note((8_u8, key, amount.cents()), || {
                 format!("bank: {key} is paid back {}", amount.cents())
             });

@@ -26,6 +26,9 @@ const LATE: Duration = Duration::from_secs(4);
 /// How what is left begins, when it is a dead letter.
 const LETTER: &str = "dead letter";
 
+/// What is left when a rebuild failed, or was cut off.
+const REBUILD: &str = "the read model is incomplete: a rebuild did not end";
+
 /// What came of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
@@ -254,6 +257,10 @@ async fn settle(world: &Arc<World>) -> Result<bool> {
             world.env.broken(format!("liveness: {}", left.join("; ")));
             return Ok(false);
         }
+        if left.iter().any(|left| left == REBUILD) {
+            // It failed, or still runs: then the operator is told so.
+            operators::rebuild(Arc::clone(world)).await?;
+        }
         if left.iter().any(|left| left.starts_with(LETTER)) {
             operators::decide(Arc::clone(world), None, 1).await?;
         }
@@ -270,6 +277,10 @@ async fn unsettled(world: &World) -> Result<Vec<String>> {
         .map(|(group, lag)| format!("{group} has not committed {lag} messages"))
         .collect();
     if !left.is_empty() {
+        return Ok(left);
+    }
+    if read_model_service::is_rebuild_unfinished(&*world.shelf).await? {
+        left.push(REBUILD.to_owned());
         return Ok(left);
     }
     for collection in [

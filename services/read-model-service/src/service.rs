@@ -66,11 +66,7 @@ pub async fn run(
         );
         anyhow::Ok(())
     };
-    tokio::try_join!(
-        consume,
-        host.serve(front, routes(app.clone())),
-        background
-    )?;
+    tokio::try_join!(consume, host.serve(front, routes(app.clone())), background)?;
     Ok(())
 }
 

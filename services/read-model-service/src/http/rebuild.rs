@@ -49,6 +49,17 @@ fn answer(
 }
 
 impl App {
+    /// Tells the readers of orders what is stored now: one who came while the read model was incomplete has not seen it all,
+    /// and what a rebuild projects it tells nobody.
+    async fn tell_watchers(&self) -> Result<(), Problem> {
+        for id in self.hub.watchers.ids() {
+            if let Some(order) = self.load_order(&id).await? {
+                self.hub.announce(&order);
+            }
+        }
+        Ok(())
+    }
+
     /// Starts a rebuild, unless one is under way.
     pub(crate) fn start_rebuild(&self, by: &str) -> Option<Running> {
         let alone = self.rebuilding.clone().try_lock_owned().ok()?;
@@ -59,6 +70,12 @@ impl App {
             let gate = app.stats.counts.gate().await;
             app.stats.counts.recount(&gate);
             drop(gate);
+            if let Err(problem) = app.tell_watchers().await {
+                tracing::warn!(
+                    ?problem,
+                    "readers of orders have to come back to see what was rebuilt"
+                );
+            }
             match &rebuilt {
                 Ok(report) => tracing::info!(?report, "the read model is rebuilt"),
                 Err(error) => tracing::error!(
