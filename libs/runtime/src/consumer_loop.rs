@@ -22,6 +22,11 @@ pub trait BatchHandler: Send + Sync {
     /// A dependency is down: the same messages come again.
     async fn handle(&self, batch: &[Inbound]) -> Result<(), Outage>;
 
+    /// Connects to what the first batch will need. It is called until it succeeds, while the group forms.
+    async fn prepare(&self) -> Result<(), Outage> {
+        Ok(())
+    }
+
     /// Does what is due without a message.
     async fn tick(&self, _now: Timestamp) -> Result<(), Outage> {
         Ok(())
@@ -33,6 +38,8 @@ pub trait BatchHandler: Send + Sync {
 pub struct LoopOptions {
     /// How often [`BatchHandler::tick`] is called.
     pub tick_interval: Duration,
+    /// How long the batch in hand may still take at a shutdown; then it is left to the next start.
+    pub drain_limit: Duration,
     /// How long leaving the group may take.
     pub close_limit: Duration,
 }
@@ -41,6 +48,7 @@ impl Default for LoopOptions {
     fn default() -> Self {
         Self {
             tick_interval: Duration::from_millis(500),
+            drain_limit: Duration::from_secs(5),
             close_limit: Duration::from_secs(3),
         }
     }
@@ -92,14 +100,17 @@ impl ConsumerLoop {
         let Some(mut consumer) = self.connect(&shutdown).await? else {
             return Ok(());
         };
-        self.wait_until_joined(consumer.as_mut(), &shutdown).await;
+        tokio::join!(
+            self.wait_until_joined(consumer.as_mut(), &shutdown),
+            self.prepare(&shutdown)
+        );
         let mut ticks = tokio::time::interval(self.options.tick_interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                _ = ticks.tick() => self.tick().await,
+                _ = ticks.tick() => self.tick(&shutdown).await,
                 polled = consumer.next() => match polled {
                     Ok(None) => break,
                     Ok(Some(batch)) => self.process(consumer.as_mut(), batch, &shutdown).await,
@@ -151,6 +162,23 @@ impl ConsumerLoop {
         }
     }
 
+    /// What is not connected by then is connected by the first batch.
+    async fn prepare(&self, shutdown: &CancellationToken) {
+        let give_up = tokio::time::Instant::now() + JOIN_LIMIT;
+        let mut backoff = Backoff::new();
+        while let Err(outage) = self.handler.prepare().await {
+            self.note(&outage);
+            if tokio::time::Instant::now() >= give_up {
+                return;
+            }
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(backoff.next()) => {}
+            }
+        }
+    }
+
     /// Handles a batch until it is done; an outage is waited out with the batch in hand.
     async fn process(
         &self,
@@ -160,7 +188,15 @@ impl ConsumerLoop {
     ) {
         let mut backoff: Option<Backoff> = None;
         while !batch.is_empty() {
-            match self.handler.handle(&batch).await {
+            let handled = tokio::select! {
+                biased;
+                handled = self.handler.handle(&batch) => handled,
+                () = self.drained(shutdown) => {
+                    tracing::warn!(service = self.service, "the batch in hand takes too long: it is left to the next start");
+                    return;
+                }
+            };
+            match handled {
                 Ok(()) => {
                     if backoff.is_some() {
                         self.recovered();
@@ -181,8 +217,19 @@ impl ConsumerLoop {
         consumer.done(&batch).await;
     }
 
-    async fn tick(&self) {
-        match self.handler.tick(self.ports.clock.now()).await {
+    /// Until the shutdown has waited long enough for the batch in hand. It is not committed then, as after a crash.
+    async fn drained(&self, shutdown: &CancellationToken) {
+        shutdown.cancelled().await;
+        tokio::time::sleep(self.options.drain_limit).await;
+    }
+
+    async fn tick(&self, shutdown: &CancellationToken) {
+        let ticked = tokio::select! {
+            biased;
+            ticked = self.handler.tick(self.ports.clock.now()) => ticked,
+            () = self.drained(shutdown) => return,
+        };
+        match ticked {
             Ok(()) => self.recovered(),
             // What is due stays due until the next tick.
             Err(outage) => self.note(&outage),

@@ -14,7 +14,7 @@ mod record;
 mod retry;
 mod session;
 
-pub use clock::Clock;
+pub use clock::{CLOCK_LEAD_MAX, Clock};
 pub use identity::{command_id, derived_event_id, message_id};
 pub use participant::{Decision, EffectFailure, Participant, Standing, Transition};
 pub use record::{

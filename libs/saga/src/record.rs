@@ -253,6 +253,12 @@ impl<S> OrderRecord<S> {
             .collect()
     }
 
+    /// What is told from now on is later than `at`, also what names no event as its cause: a dead letter that dies again
+    /// must be later than the redrive, or it is taken for redriven, and nobody sees it.
+    pub(crate) fn follow(&mut self, at: Timestamp) {
+        self.clock = self.clock.max(at);
+    }
+
     fn tick(&mut self, cause: Option<&Event>, now: Timestamp) -> Timestamp {
         let after_cause = cause.map_or(Timestamp::EPOCH, |event| event.timestamp.next());
         self.clock = now.max(after_cause).max(self.clock.next());

@@ -207,6 +207,7 @@ fn start(
                     world.env.weather.read(|now| now.saga_timeout_ms),
                 ),
                 checkout_wait: Duration::from_secs(10),
+                in_flight_max: 100_000,
                 relay_fail_once: false,
                 relay_fail_type: None,
                 relay_fail_until_attempt: 0,

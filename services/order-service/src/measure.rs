@@ -1,4 +1,4 @@
-//! How orders fare, as metrics. Nothing decides by them.
+//! How orders fare, as metrics. Only the intake decides by one of them: it refuses orders when too many are in flight.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::{COLLECTION, Order, OrderSaga, Phase, SERVICE};
 
-const CENSUS_INTERVAL: Duration = Duration::from_secs(5);
+const CENSUS_INTERVAL: Duration = Duration::from_secs(10);
 /// Beyond so many orders that wait for something, the census is an estimate.
-const CENSUS_MAX: usize = 5_000;
+const CENSUS_MAX: usize = 2_000;
 
 /// The service's own metrics, with their handles kept.
 pub struct Gauges {
@@ -86,11 +86,14 @@ impl Gauges {
 
     #[expect(clippy::cast_precision_loss, reason = "counts for people to look at")]
     fn take(&self, census: &Census) {
+        let counted = i64::try_from(census.in_flight).unwrap_or(i64::MAX);
         if census.complete {
-            let counted = i64::try_from(census.in_flight).unwrap_or(i64::MAX);
             self.in_flight.store(counted, Ordering::Relaxed);
-            self.show(counted);
+        } else {
+            // At least so many: after a restart this process knows of none that were placed before.
+            self.in_flight.fetch_max(counted, Ordering::Relaxed);
         }
+        self.show(self.in_flight());
         self.stalled.set(census.stalled as f64);
         self.outbox.set(census.outbox as f64);
     }

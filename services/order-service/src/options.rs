@@ -6,6 +6,8 @@ use clap::Args;
 use sagaline_contracts::EventType;
 use sagaline_runtime::RelayFaults;
 
+use crate::intake::IN_FLIGHT_MAX;
+
 /// The order service's own flags.
 #[derive(Debug, Clone, Args)]
 #[group(skip)]
@@ -13,6 +15,10 @@ pub struct Options {
     /// An order in flight for longer is stalled, and cancelled through shipping; for instance 500ms, 30s or 5m
     #[arg(long, env = "SAGA_TIMEOUT", default_value = "30s", value_name = "DURATION", value_parser = duration)]
     pub saga_timeout: Duration,
+
+    /// Orders that may be without an outcome at a time; beyond that, new ones are refused with 503 until some have ended
+    #[arg(long, env = "IN_FLIGHT_MAX", default_value_t = IN_FLIGHT_MAX, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub in_flight_max: u32,
 
     /// How long a checkout waits for the outcome before it answers 202
     #[arg(long, env = "CHECKOUT_WAIT", default_value = "10s", value_name = "DURATION", value_parser = duration)]
@@ -119,6 +125,7 @@ mod tests {
             ("--checkout-wait=-1s", "500ms"),
             ("--checkout-wait=99999999999m", "500ms"),
             ("--relay-fail-type=OrderCreated", "order.OrderCreated.v1"),
+            ("--in-flight-max=0", "1.."),
         ] {
             let error = parse(&[argument]).unwrap_err();
             assert!(error.contains(says), "{argument}: {error}");

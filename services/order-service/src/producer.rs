@@ -1,4 +1,4 @@
-//! A producer that connects when it is first needed: the service starts, and says that it is not ready, without a broker.
+//! A producer that connects when it can: the service starts, and says that it is not ready, without a broker.
 
 use std::sync::Arc;
 
@@ -22,16 +22,17 @@ impl LazyProducer {
             connected: OnceCell::new(),
         }
     }
+
+    /// Connects now, so that the first order does not wait for it.
+    pub(crate) async fn connect(&self) -> Result<&Arc<dyn Producer>, BrokerError> {
+        let connect = || self.broker.producer(self.name);
+        self.connected.get_or_try_init(connect).await
+    }
 }
 
 #[async_trait]
 impl Producer for LazyProducer {
     async fn publish(&self, messages: Vec<Outbound>) -> Result<(), BrokerError> {
-        let connect = || self.broker.producer(self.name);
-        self.connected
-            .get_or_try_init(connect)
-            .await?
-            .publish(messages)
-            .await
+        self.connect().await?.publish(messages).await
     }
 }

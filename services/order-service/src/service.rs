@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use sagaline_runtime::{AckedSet, OutboxRelay, Producer, Runner, RunnerOptions};
+use sagaline_runtime::{
+    AckedSet, AnnounceLimits, Announcer, OutboxRelay, Producer, Runner, RunnerOptions,
+};
 use sagaline_service_host::{Front, ServiceHost, ServiceSpec};
 use sagaline_service_kit::config::ServiceDefaults;
-use sagaline_service_kit::AdminGate;
+use sagaline_service_kit::{AdminGate, telemetry};
 
-use crate::announce::Announcer;
 use crate::domain::{COLLECTION, OrderSaga, SERVICE};
 use crate::http::{self, App};
 use crate::intake::{Intake, IntakeLimits};
@@ -30,24 +31,35 @@ pub const SPEC: ServiceSpec = ServiceSpec {
 };
 
 /// Runs the service until the host's shutdown, then drains.
-pub async fn run(host: ServiceHost, options: Options, front: impl Into<Front>) -> anyhow::Result<()> {
+pub async fn run(
+    host: ServiceHost,
+    options: Options,
+    front: impl Into<Front>,
+) -> anyhow::Result<()> {
     let saga = OrderSaga {
         timeout: options.saga_timeout,
     };
     let ports = host.ports.clone();
-    let producer: Arc<dyn Producer> =
-        Arc::new(LazyProducer::new(Arc::clone(&ports.broker), SERVICE));
+    let lazy = Arc::new(LazyProducer::new(Arc::clone(&ports.broker), SERVICE));
+    let producer = Arc::clone(&lazy) as Arc<dyn Producer>;
     let acked = AckedSet::default();
     let relay = OutboxRelay::new(Arc::clone(&producer), acked.clone(), options.relay_faults());
     let gauges = Arc::new(Gauges::default());
     let waiters = Waiters::default();
-    let (announcer, announcers) = Announcer::new(relay.clone());
+    let (announcer, announcers) = Announcer::new(
+        relay.clone(),
+        AnnounceLimits::default(),
+        telemetry::outbox_left_to_sweep(SERVICE),
+    );
     let (intake, workers) = Intake::new(
         Arc::clone(&ports.store),
         announcer,
         Arc::clone(&ports.health),
         Arc::clone(&gauges),
-        IntakeLimits::default(),
+        IntakeLimits {
+            in_flight: options.in_flight_max,
+            ..IntakeLimits::default()
+        },
     );
     // These end by themselves: the workers when the last handler is done, the announcers when the last worker is.
     let drained = tokio::spawn(async { tokio::join!(workers.run(), announcers.run()) });
@@ -78,11 +90,15 @@ pub async fn run(host: ServiceHost, options: Options, front: impl Into<Front>) -
         shutdown: host.shutdown.clone(),
     };
     let routes = http::routes(app, AdminGate::new(host.keys.clone()));
+    let connect = async {
+        // Not now: then with the first order.
+        if let Err(error) = lazy.connect().await {
+            tracing::debug!(%error, "the producer is not connected yet");
+        }
+    };
     let consume = async {
-        runner
-            .run(host.shutdown.clone())
-            .await
-            .context("the consumer ended")
+        let (ended, ()) = tokio::join!(runner.run(host.shutdown.clone()), connect);
+        ended.context("the consumer ended")
     };
     let census = async {
         count_now_and_then(ports, relay, gauges, host.shutdown.clone()).await;

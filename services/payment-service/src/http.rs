@@ -7,9 +7,10 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use sagaline_contracts::{Money, OrderId};
+use sagaline_service_host::Records;
 use sagaline_service_kit::{Json, Path, Problem};
 use sagaline_store::Store;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::COLLECTION;
 use crate::domain::{Charge, Payment};
@@ -18,19 +19,16 @@ use crate::domain::{Charge, Payment};
 pub fn routes(store: Arc<dyn Store>, gateway: &'static str) -> Router {
     Router::new()
         .route("/payments/{orderId}", get(payment))
-        .with_state(Reader { store, gateway })
+        .with_state(Reader {
+            records: Records::new(store, COLLECTION, "payment", "payments"),
+            gateway,
+        })
 }
 
 #[derive(Clone)]
 struct Reader {
-    store: Arc<dyn Store>,
+    records: Records,
     gateway: &'static str,
-}
-
-/// What is read of an order's record.
-#[derive(Deserialize)]
-struct Document {
-    state: Payment,
 }
 
 /// The answer.
@@ -55,19 +53,8 @@ async fn payment(
     State(reader): State<Reader>,
     Path(order_id): Path<OrderId>,
 ) -> Result<Response, Problem> {
-    let found = reader.store.load(COLLECTION, &[order_id.as_str()]).await.map_err(|error| {
-        tracing::warn!(%order_id, error = &error as &dyn std::error::Error, "payment could not be read");
-        Problem::unavailable("payments cannot be read just now; try again", 1)
-    })?;
-    let Some(stored) = found.into_iter().flatten().next() else {
-        let detail = format!("no payment of order {order_id} is known here");
-        return Err(Problem::not_found(detail).instance(format!("/payments/{order_id}")));
-    };
-    let document: Document = serde_json::from_slice(&stored.body).map_err(|error| {
-        tracing::error!(%order_id, %error, "the order's record is not what this service writes");
-        Problem::internal()
-    })?;
-    let view = PaymentView::new(&order_id, &document.state, reader.gateway);
+    let payment: Payment = reader.records.state(&order_id).await?;
+    let view = PaymentView::new(&order_id, &payment, reader.gateway);
     Ok(Json(view).into_response())
 }
 

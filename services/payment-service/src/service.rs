@@ -74,12 +74,6 @@ pub struct Options {
     pub gateway_time_limit_ms: u64,
 }
 
-/// When so many different orders in a row got no answer in time, the gateway is down.
-const SILENCE_MAX: NonZeroUsize = match NonZeroUsize::new(5) {
-    Some(orders) => orders,
-    None => NonZeroUsize::MIN,
-};
-
 impl Options {
     /// The simulated gateway that these flags describe.
     pub fn gateway(&self) -> SimulatedGateway {
@@ -97,11 +91,10 @@ impl Options {
 
     /// The limits that the gateway is called within.
     pub fn limits(&self) -> CallLimits {
-        CallLimits {
-            concurrency: self.gateway_concurrency,
-            time: Duration::from_millis(self.gateway_time_limit_ms),
-            silence_max: SILENCE_MAX,
-        }
+        CallLimits::new(
+            self.gateway_concurrency,
+            Duration::from_millis(self.gateway_time_limit_ms),
+        )
     }
 }
 

@@ -86,8 +86,10 @@ pub(crate) fn plan(
     let consumers = waiting(letter);
     let event = match &wish.payload {
         Some(payload) => Some(envelope(letter, order, &order_id, payload)?),
-        // The others hold the message themselves; the read model does not.
-        None if wish.action == RedriveAction::Redrive && consumers == [PROJECTOR] => {
+        // Most hold the message themselves; the read model does not, nor does who never came to trying it.
+        None if wish.action == RedriveAction::Redrive
+            && (consumers == [PROJECTOR] || is_unheld_somewhere(letter)) =>
+        {
             Some(as_it_was(letter, order, &order_id)?)
         }
         None => None,
@@ -164,6 +166,15 @@ fn waiting(letter: &PostMortem) -> Vec<String> {
         .filter(|copy| copy.state == LetterState::Waiting && !copy.consumer.is_empty())
         .map(|copy| copy.consumer.to_owned())
         .collect()
+}
+
+/// A consumer that could not even open its document of the order, or had no room in it, keeps nothing.
+fn is_unheld_somewhere(letter: &PostMortem) -> bool {
+    let copies = letter.copies();
+    let mut waiting = copies
+        .iter()
+        .filter(|copy| copy.state == LetterState::Waiting);
+    waiting.any(|copy| copy.attempts == 0)
 }
 
 fn as_it_was(

@@ -125,6 +125,13 @@ impl OrderShipments {
             .max(1)
     }
 
+    /// Whether the order service can have begun this attempt. It cancels an attempt before it begins the next, so until that
+    /// cancellation is heard a wish to undo a later one is either ahead of it, or somebody else's mistake. Obeying a mistake
+    /// would undo what the attempt in flight holds, in the name of an attempt that nobody waits for.
+    fn may_have_begun(&self, attempt: u32) -> bool {
+        attempt <= self.attempt || attempt <= self.ended.saturating_add(1)
+    }
+
     /// The highest attempt that is being undone, or was.
     fn undone(&self) -> u32 {
         match self.shipment {
@@ -178,8 +185,21 @@ impl OrderShipments {
             return Decision::Ignore("the order service says first which attempt it is about");
         };
         let attempt = attempt.max(1);
-        if let Shipment::Shipped { .. } = self.shipment {
+        if let Shipment::Shipped {
+            attempt: shipped, ..
+        } = self.shipment
+        {
+            // A confirmed order is never tried again.
+            if attempt > shipped {
+                return self.refuse(
+                    request,
+                    "there is no such attempt: the goods went out before",
+                );
+            }
             return self.on_wish_after_the_pivot(request);
+        }
+        if !is_timeout(request) && !self.may_have_begun(attempt) {
+            return Decision::Early("the attempt before it is not known to be over");
         }
         let refusal = if attempt <= self.ended {
             "the attempt is over"

@@ -7,9 +7,10 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use sagaline_contracts::OrderId;
+use sagaline_service_host::Records;
 use sagaline_service_kit::{Json, Path, Problem};
 use sagaline_store::Store;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::COLLECTION;
 use crate::domain::{OrderShipments, Shipment};
@@ -18,19 +19,16 @@ use crate::domain::{OrderShipments, Shipment};
 pub fn routes(store: Arc<dyn Store>, carrier: &'static str) -> Router {
     Router::new()
         .route("/shipments/{orderId}", get(shipment))
-        .with_state(Reader { store, carrier })
+        .with_state(Reader {
+            records: Records::new(store, COLLECTION, "shipment", "shipments"),
+            carrier,
+        })
 }
 
 #[derive(Clone)]
 struct Reader {
-    store: Arc<dyn Store>,
+    records: Records,
     carrier: &'static str,
-}
-
-/// What is read of an order's record.
-#[derive(Deserialize)]
-struct Document {
-    state: OrderShipments,
 }
 
 /// The answer.
@@ -51,22 +49,11 @@ async fn shipment(
     State(reader): State<Reader>,
     Path(order_id): Path<OrderId>,
 ) -> Result<Response, Problem> {
-    let found = reader.store.load(COLLECTION, &[order_id.as_str()]).await.map_err(|error| {
-        tracing::warn!(%order_id, error = &error as &dyn std::error::Error, "shipment could not be read");
-        Problem::unavailable("shipments cannot be read just now; try again", 1)
-    })?;
-    let Some(stored) = found.into_iter().flatten().next() else {
-        let detail = format!("no shipment of order {order_id} is known here");
-        return Err(Problem::not_found(detail).instance(format!("/shipments/{order_id}")));
-    };
-    let document: Document = serde_json::from_slice(&stored.body).map_err(|error| {
-        tracing::error!(%order_id, %error, "the order's record is not what this service writes");
-        Problem::internal()
-    })?;
+    let state: OrderShipments = reader.records.state(&order_id).await?;
     let view = ShipmentView {
         order_id: &order_id,
-        shipment: &document.state.shipment,
-        barred: document.state.barred,
+        shipment: &state.shipment,
+        barred: state.barred,
         booked_with: reader.carrier,
     };
     Ok(Json(view).into_response())

@@ -74,12 +74,6 @@ pub struct Options {
     pub carrier_time_limit_ms: u64,
 }
 
-/// When so many different orders in a row got no answer in time, the carrier is down.
-const SILENCE_MAX: NonZeroUsize = match NonZeroUsize::new(5) {
-    Some(orders) => orders,
-    None => NonZeroUsize::MIN,
-};
-
 impl Options {
     /// The simulated carrier that these flags describe.
     pub fn carrier(&self) -> SimulatedCarrier {
@@ -97,11 +91,10 @@ impl Options {
 
     /// The limits that the carrier is called within.
     pub fn limits(&self) -> CallLimits {
-        CallLimits {
-            concurrency: self.carrier_concurrency,
-            time: Duration::from_millis(self.carrier_time_limit_ms),
-            silence_max: SILENCE_MAX,
-        }
+        CallLimits::new(
+            self.carrier_concurrency,
+            Duration::from_millis(self.carrier_time_limit_ms),
+        )
     }
 }
 

@@ -78,7 +78,9 @@ fn settings(error: rdkafka::error::KafkaError) -> BrokerError {
 impl Broker for KafkaBroker {
     async fn producer(&self, name: &str) -> Result<Arc<dyn Producer>, BrokerError> {
         let config = producer::config(self.config(name), &self.options);
-        Ok(Arc::new(producer::KafkaProducer::new(config)?))
+        let producer = producer::KafkaProducer::new(config)?;
+        producer.warm_up().await?;
+        Ok(Arc::new(producer))
     }
 
     async fn consumer(

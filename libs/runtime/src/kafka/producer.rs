@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use super::{KafkaOptions, settings};
 use crate::{BrokerError, Outbound, Producer};
 
+const METADATA_LIMIT: Duration = Duration::from_secs(5);
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(2);
 
 pub(super) fn config(mut config: ClientConfig, options: &KafkaOptions) -> ClientConfig {
@@ -77,6 +78,20 @@ impl KafkaProducer {
     pub(super) fn new(config: ClientConfig) -> Result<Self, BrokerError> {
         let client = RwLock::new(Arc::new(connect(&config)?));
         Ok(Self { config, client })
+    }
+
+    /// Connects and learns the topics' partitions: the first message of each topic would wait for that.
+    pub(super) async fn warm_up(&self) -> Result<(), BrokerError> {
+        let client = Arc::clone(&self.client.read());
+        let fetched = tokio::task::spawn_blocking(move || {
+            client.client().fetch_metadata(None, METADATA_LIMIT)
+        })
+        .await;
+        match fetched {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(BrokerError::unavailable("connect a producer", error)),
+            Err(ended) => Err(BrokerError::unavailable("connect a producer", ended)),
+        }
     }
 
     /// An idempotent producer that met a fatal error (a truncated log, an expired id) is of no use any more.

@@ -151,7 +151,7 @@ impl Stack {
             .env("PORT", port.number().to_string());
         for (flag, value) in &self.flags {
             let owner = match *flag {
-                "--saga-timeout" | "--checkout-wait" => "order-service",
+                "--saga-timeout" | "--checkout-wait" | "--in-flight-max" => "order-service",
                 flag if flag.starts_with("--payment") || flag.starts_with("--gateway") => {
                     "payment-service"
                 }

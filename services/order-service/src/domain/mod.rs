@@ -64,6 +64,18 @@ impl<'e> Fact<'e> {
             _ => return None,
         })
     }
+
+    /// Whether it may be told of an attempt that has not begun: shipping rules on a wish as soon as the attempt before is over,
+    /// and each service that it bars from the attempt answers at once, and only once.
+    const fn may_come_before_its_attempt(&self) -> bool {
+        match self {
+            Self::InventoryReleased(_)
+            | Self::PaymentFailed(_)
+            | Self::PaymentRefunded
+            | Self::ShippingFailed(_) => true,
+            Self::InventoryFailed(_) | Self::Shipped => false,
+        }
+    }
 }
 
 impl Participant for OrderSaga {
@@ -162,6 +174,11 @@ impl OrderSaga {
                 progress(adopted, order_id, event.timestamp, fact)
             }
             _ if attempt < order.attempt => Decision::Ignore("of an older attempt"),
+            Phase::Pending | Phase::Cancelled
+                if attempt > order.attempt && fact.may_come_before_its_attempt() =>
+            {
+                Decision::Early("the attempt was undone before it began")
+            }
             _ if attempt > order.attempt => Decision::Reject(format!(
                 "it is of attempt {attempt}, but attempt {} is the latest that was started",
                 order.attempt

@@ -14,9 +14,8 @@ use tokio::time::Instant;
 use super::App;
 use super::body::CheckoutBody;
 use super::identify::IdempotencyKey;
-use crate::domain::{Order, Phase};
 use crate::intake::Placed;
-use crate::waiters::Place;
+use crate::waiters::{Ended, Place};
 
 /// How often a waiter looks by himself: another instance may have saved the outcome.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
@@ -54,24 +53,8 @@ pub(super) async fn checkout(
         Placed::Before(_) => (app.waiters.wait_for(order_id), true),
     };
     let deadline = started + app.checkout_wait;
-    let outcome = app.outcome(order_id, &waiting, deadline, look_first).await;
+    let outcome = app.outcome(order_id, waiting, deadline, look_first).await;
     Ok(answer(order_id, outcome))
-}
-
-/// How an order ended.
-enum Ended {
-    Confirmed,
-    Cancelled(String),
-}
-
-impl Ended {
-    fn of(order: Order) -> Option<Self> {
-        match order.phase {
-            Phase::Confirmed => Some(Self::Confirmed),
-            Phase::Cancelled => Some(Self::Cancelled(order.reason.unwrap_or_default())),
-            Phase::Unknown | Phase::Pending => None,
-        }
-    }
 }
 
 impl App {
@@ -79,7 +62,7 @@ impl App {
     async fn outcome(
         &self,
         order_id: &OrderId,
-        waiting: &Place,
+        mut waiting: Place,
         deadline: Instant,
         look_first: bool,
     ) -> Option<Ended> {
@@ -88,7 +71,7 @@ impl App {
             if look {
                 // A store that is down for a moment does not end the wait.
                 if let Ok(Some(record)) = self.find(order_id.as_str()).await
-                    && let Some(ended) = Ended::of(record.state)
+                    && let Some(ended) = Ended::of(&record.state)
                 {
                     return Some(ended);
                 }
@@ -98,7 +81,7 @@ impl App {
                 biased;
                 () = self.shutdown.cancelled() => return None,
                 () = tokio::time::sleep_until(deadline) => return None,
-                () = waiting.changed() => {}
+                ended = waiting.ended() => return Some(ended),
                 () = tokio::time::sleep(LOOK_INTERVAL) => {}
             }
         }

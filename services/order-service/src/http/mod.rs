@@ -137,7 +137,7 @@ impl From<IntakeError> for Problem {
     fn from(error: IntakeError) -> Self {
         let detail = error.to_string();
         match error {
-            IntakeError::Full => Self::unavailable(detail, RETRY_AFTER_S),
+            IntakeError::Full | IntakeError::Behind => Self::unavailable(detail, RETRY_AFTER_S),
             IntakeError::TooSlow | IntakeError::Unavailable => {
                 Self::unavailable(detail, RETRY_AFTER_OUTAGE_S)
             }

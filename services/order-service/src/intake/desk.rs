@@ -10,12 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sagaline_contracts::OrderId;
-use sagaline_runtime::{HealthSink, Outage};
+use sagaline_runtime::{Announcement, Announcer, HealthSink, Outage};
 use sagaline_store::{SaveResult, Store, StoreError, Write};
 
 use super::Placed;
 use super::job::{Found, Job, claims, sort_out};
-use crate::announce::{Announcement, Announcer};
 use crate::domain::COLLECTION;
 use crate::measure::Gauges;
 
@@ -177,7 +176,6 @@ impl Desk {
     }
 
     async fn load(&self, ids: impl Iterator<Item = &str>) -> Result<Found, StoreError> {
-        // In one order, whatever the run: what the store is asked follows from the requests alone.
         let ids: Vec<&str> = ids.collect::<BTreeSet<_>>().into_iter().collect();
         if ids.is_empty() {
             return Ok(Found::new());

@@ -1,8 +1,9 @@
 use std::sync::atomic::Ordering;
 
-use sagaline_contracts::payload::OrderItem;
+use metrics::Counter;
+use sagaline_contracts::payload::{OrderItem, OrderShipped};
 use sagaline_contracts::{EventType, Money, Sku};
-use sagaline_runtime::{AckedSet, OutboxRelay, Producer, RelayFaults};
+use sagaline_runtime::{AckedSet, AnnounceLimits, Announcer, OutboxRelay, Producer, RelayFaults};
 use sagaline_saga::{Applied, OrderRecord};
 use sagaline_store::Store;
 use tokio::sync::Semaphore;
@@ -488,6 +489,34 @@ async fn a_full_queue_and_a_slow_store_are_told_apart() {
 }
 
 #[tokio::test]
+async fn beyond_the_bound_of_orders_in_flight_new_ones_are_refused_until_some_have_ended() {
+    let world = World::new();
+    let intake = world.intake(IntakeLimits {
+        in_flight: 2,
+        ..IntakeLimits::default()
+    });
+    world.consume();
+    let first = created(place(&world, &intake, PLAIN).await);
+    created(place(&world, &intake, PLAIN).await);
+    assert_eq!(
+        place(&world, &intake, PLAIN).await,
+        Err(IntakeError::Behind)
+    );
+    assert_eq!(orders(&world).await, 2);
+
+    world.published_after(2).await;
+    world.deliver(OrderShipped {
+        order_id: first,
+        carrier: "c".into(),
+        tracking_id: "t".into(),
+        attempt: None,
+    });
+    // its OrderConfirmed
+    world.published_after(3).await;
+    created(place(&world, &intake, PLAIN).await);
+}
+
+#[tokio::test]
 async fn what_was_handed_in_is_answered_before_the_workers_end() {
     let world = World::new();
     let relay = OutboxRelay::new(
@@ -495,7 +524,8 @@ async fn what_was_handed_in_is_answered_before_the_workers_end() {
         AckedSet::default(),
         RelayFaults::default(),
     );
-    let (announcer, announcers) = Announcer::new(relay.clone());
+    let (announcer, announcers) =
+        Announcer::new(relay.clone(), AnnounceLimits::default(), Counter::noop());
     let (intake, workers) = Intake::new(
         Arc::clone(&world.ports.store),
         announcer,

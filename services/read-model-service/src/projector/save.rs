@@ -73,9 +73,9 @@ impl Projector {
         groups: HashMap<OrderId, Vec<Entry>, RandomState>,
         duplicates: &mut Vec<EventType>,
     ) -> Result<Vec<Work>, Outage> {
-        // What is saved, and in which order, follows from the batch alone: a hash map's order would not.
-        let mut groups: Vec<(OrderId, Vec<Entry>)> = groups.into_iter().collect();
-        groups.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        // What is saved, and in which order, follows from the batch alone, so that a run can be repeated.
+        let mut groups: Vec<_> = groups.into_iter().collect();
+        groups.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         let mut works = Vec::with_capacity(groups.len());
         let mut unknown = Vec::new();
         let expects_new = self.expects_new();

@@ -4,6 +4,10 @@ use sagaline_contracts::payload::DeadLetter;
 use super::*;
 
 fn letter(order_id: Option<&str>, event_id: &str, consumers: &[&str]) -> PostMortem {
+    tried(order_id, event_id, consumers, 1)
+}
+
+fn tried(order_id: Option<&str>, event_id: &str, consumers: &[&str], attempts: u32) -> PostMortem {
     let mut letter = PostMortem::new("letter-1");
     for (at, consumer) in consumers.iter().enumerate() {
         let order_id = order_id.map(|id| OrderId::new(id).unwrap());
@@ -12,12 +16,12 @@ fn letter(order_id: Option<&str>, event_id: &str, consumers: &[&str]) -> PostMor
             original_event_id: event_id.to_owned(),
             order_id: order_id.clone(),
             error: "no".to_owned(),
-            payload: json!({ "orderId": "o-1", "reason": 7 }),
+            payload: json!({ "orderId": "o-1", "reason": if attempts == 0 { json!("x") } else { json!(7) } }),
             original_topic: Some("payment.PaymentFailed.v1".to_owned()),
             partition: Some(1),
             offset: Some(2),
             consumer: Some((*consumer).to_owned()),
-            attempts: Some(1),
+            attempts: Some(attempts),
             raw: None,
             dead_letter_id: Some("letter-1".to_owned()),
         };
@@ -81,6 +85,21 @@ fn an_edit_becomes_a_whole_event_with_the_id_of_the_original() {
     );
     let text = edited.to_string();
     assert!(Event::from_json(EventType::PaymentFailed, text.as_bytes()).is_ok());
+}
+
+#[test]
+fn a_message_that_its_consumer_never_tried_goes_along_with_its_redrive() {
+    let redriven = |attempts| {
+        let letter = tried(Some("o-1"), "e-1", &["order-service"], attempts);
+        let event = event(plan(&letter, None, wish(REDRIVE, None), NOW));
+        request(&event).event.clone()
+    };
+    assert_eq!(redriven(1), None, "the consumer holds it");
+    let along = redriven(0).unwrap();
+    assert_eq!(
+        (&along["eventId"], &along["payload"]["reason"]),
+        (&json!("e-1"), &json!("x"))
+    );
 }
 
 #[test]
