@@ -10,6 +10,7 @@ mod clock;
 pub mod given;
 mod identity;
 mod participant;
+pub mod planted;
 mod record;
 mod retry;
 mod session;

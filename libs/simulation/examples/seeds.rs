@@ -20,7 +20,14 @@ fn main() {
             faults: std::env::var("CALM").is_err(),
         };
         let plan = Plan::of_seed(seed, scale);
-        let report = sagaline_simulation::run(&plan, told > 0).unwrap();
+        let report = sagaline_simulation::run(
+            &plan,
+            sagaline_simulation::Wanted {
+                story: told > 0,
+                coverage: false,
+            },
+        )
+        .unwrap();
         virt += report.virtual_ms;
         for line in &report.story {
             println!("{line}");

@@ -7,9 +7,14 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::coverage::{Coverage, State};
 use crate::dice::Dice;
+use crate::run::Wanted;
 use crate::trace::Trace;
 use crate::weather::{Climate, Dependency, Weather};
+
+/// For so long a fault is about.
+const RECENT: Duration = Duration::from_millis(500);
 
 /// What every simulated part stands on: chance, weather, time, and the book of what happened.
 #[derive(Debug)]
@@ -23,21 +28,26 @@ pub(crate) struct Env {
     pub(crate) client_dice: Dice,
     /// How often each fault struck.
     faults: Mutex<BTreeMap<&'static str, u64>>,
+    /// The latest faults, and when.
+    recent: Mutex<Vec<(&'static str, Instant)>>,
+    coverage: Option<Mutex<Coverage>>,
     /// What broke while the world ran.
     broken: Mutex<Vec<String>>,
 }
 
 impl Env {
-    pub(crate) fn new(seed: u64, climate: Climate, told: bool) -> Arc<Self> {
+    pub(crate) fn new(seed: u64, climate: Climate, wanted: Wanted) -> Arc<Self> {
         Arc::new(Self {
             weather: Weather::new(climate),
-            trace: Trace::new(told),
+            trace: Trace::new(wanted.story),
             started: Instant::now(),
             broker_dice: Dice::new(seed, "broker"),
             store_dice: Dice::new(seed, "store"),
             party_dice: Dice::new(seed, "party"),
             client_dice: Dice::new(seed, "client"),
             faults: Mutex::default(),
+            recent: Mutex::default(),
+            coverage: wanted.coverage.then(Mutex::default),
             broken: Mutex::default(),
         })
     }
@@ -45,6 +55,35 @@ impl Env {
     /// A fault struck.
     pub(crate) fn fault(&self, name: &'static str) {
         *self.faults.lock().entry(name).or_default() += 1;
+        if self.coverage.is_some() {
+            let now = Instant::now();
+            let mut recent = self.recent.lock();
+            recent.retain(|(known, at)| *known != name && now - *at < RECENT);
+            recent.push((name, now));
+        }
+    }
+
+    /// Whether it is wanted what meets what.
+    pub(crate) fn wants_coverage(&self) -> bool {
+        self.coverage.is_some()
+    }
+
+    /// An event comes to a service where its order is in this state.
+    pub(crate) fn cover(&self, state: &State, topic: &str) {
+        if let Some(coverage) = &self.coverage {
+            let now = Instant::now();
+            let recent = self.recent.lock();
+            let about = recent.iter().filter(|(_, at)| now - *at < RECENT);
+            let faults: Vec<&'static str> = about.map(|(name, _)| *name).collect();
+            coverage.lock().note(state, topic, &faults);
+        }
+    }
+
+    pub(crate) fn coverage(&self) -> Coverage {
+        let coverage = self.coverage.as_ref();
+        coverage
+            .map(|coverage| coverage.lock().clone())
+            .unwrap_or_default()
     }
 
     pub(crate) fn faults(&self) -> BTreeMap<&'static str, u64> {

@@ -7,8 +7,11 @@
 
 mod bank;
 mod broker;
+#[cfg(feature = "planted-bugs")]
+pub mod bugs;
 mod checker;
 mod clients;
+mod coverage;
 mod depot;
 mod dice;
 mod env;
@@ -18,10 +21,15 @@ mod operators;
 pub mod plan;
 mod process;
 mod run;
+mod search;
+mod shrink;
 mod store;
 mod trace;
 mod weather;
 mod world;
 
-pub use run::{Report, run};
+pub use coverage::{Coverage, State};
+pub use run::{Report, Wanted, run};
+pub use search::{Found, Search};
+pub use shrink::shrink;
 pub use weather::{Climate, Dependency};

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::coverage::Coverage;
 use crate::dice::seed_this_thread;
 use crate::plan::{Plan, Service, Step, What};
 use crate::process::{expel_later, keep_running};
@@ -44,6 +45,8 @@ pub struct Report {
     pub broken: Vec<String>,
     /// How often each fault struck.
     pub faults: BTreeMap<&'static str, u64>,
+    /// What met what, when it was asked for.
+    pub coverage: Coverage,
     /// What happened in words, when it was asked for.
     pub story: Vec<String>,
 }
@@ -55,19 +58,28 @@ impl Report {
     }
 }
 
-/// Carries out a plan, from nothing to the last check. `told` keeps what happens in words.
-pub fn run(plan: &Plan, told: bool) -> Result<Report> {
+/// What is wanted of a run besides its verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// What happens, in words.
+    pub story: bool,
+    /// What meets what.
+    pub coverage: bool,
+}
+
+/// Carries out a plan, from nothing to the last check.
+pub fn run(plan: &Plan, wanted: Wanted) -> Result<Report> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .context("the simulated world has no runtime")?;
     seed_this_thread(plan.seed);
-    runtime.block_on(carry_out(plan, told))
+    runtime.block_on(carry_out(plan, wanted))
 }
 
-async fn carry_out(plan: &Plan, told: bool) -> Result<Report> {
-    let world = World::new(plan.seed, plan.climate.clone(), told)?;
+async fn carry_out(plan: &Plan, wanted: Wanted) -> Result<Report> {
+    let world = World::new(plan.seed, plan.climate.clone(), wanted)?;
     let all = CancellationToken::new();
     for service in Service::ALL {
         tokio::spawn(keep_running(Arc::clone(&world), service, 0, all.clone()));
@@ -110,6 +122,7 @@ async fn carry_out(plan: &Plan, told: bool) -> Result<Report> {
         virtual_ms: u64::try_from(world.env.started.elapsed().as_millis()).unwrap_or(u64::MAX),
         broken: world.env.broken_things(),
         faults: world.env.faults(),
+        coverage: world.env.coverage(),
         story: world.env.trace.lines(),
     })
 }

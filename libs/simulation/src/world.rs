@@ -15,6 +15,7 @@ use crate::depot::Depot;
 use crate::env::Env;
 use crate::http::Fronts;
 use crate::process::Processes;
+use crate::run::Wanted;
 use crate::weather::Climate;
 
 /// Everything of one run.
@@ -33,8 +34,9 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, climate: Climate, told: bool) -> Result<Arc<Self>> {
-        let env = Env::new(seed, climate, told);
+    pub(crate) fn new(seed: u64, climate: Climate, wanted: Wanted) -> Result<Arc<Self>> {
+        let env = Env::new(seed, climate, wanted);
+        let shelf = Arc::new(MemoryStore::new(MemoryLimits::default()));
         let secret: JwtSecret = "a secret that is known to everybody here"
             .parse()
             .context("the secret is too weak")?;
@@ -42,8 +44,8 @@ impl World {
         let keys = JwtKeys::with_clock(&secret, Arc::new(|| 1_767_225_600));
         let token = keys.mint("operator", "admin", Duration::from_hours(24))?;
         Ok(Arc::new(Self {
-            cluster: Cluster::new(Arc::clone(&env)),
-            shelf: Arc::new(MemoryStore::new(MemoryLimits::default())),
+            cluster: Cluster::new(Arc::clone(&env), Arc::clone(&shelf)),
+            shelf,
             bank: Arc::default(),
             depot: Arc::default(),
             fronts: Fronts::default(),

@@ -99,14 +99,12 @@ impl Options {
 }
 
 /// Runs the service on a simulated gateway until the shutdown, then drains.
-pub async fn run(host: ServiceHost, options: Options, front: impl Into<Front>) -> anyhow::Result<()> {
-    run_on(
-        host,
-        Arc::new(options.gateway()),
-        options.limits(),
-        front,
-    )
-    .await
+pub async fn run(
+    host: ServiceHost,
+    options: Options,
+    front: impl Into<Front>,
+) -> anyhow::Result<()> {
+    run_on(host, Arc::new(options.gateway()), options.limits(), front).await
 }
 
 /// Runs the service on any gateway until the shutdown, then drains.

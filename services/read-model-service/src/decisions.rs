@@ -17,7 +17,11 @@ const PAGE: usize = 500;
 pub(crate) async fn keep(store: &dyn Store, discard: OrphanDiscard) -> Result<(), Outage> {
     let body = serde_json::to_vec(&discard).map_err(|error| Outage::new("store", error))?;
     let write = Write {
-        id: discard.command_id.to_string(),
+        id: if sagaline_saga::planted!("one decision per letter") {
+            discard.dead_letter_id.clone()
+        } else {
+            discard.command_id.to_string()
+        },
         expected: 0,
         body: body.into(),
         index: Index {

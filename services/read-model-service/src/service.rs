@@ -13,7 +13,7 @@ use crate::http::{App, routes};
 use crate::live::Hub;
 use crate::projection::PROJECTOR;
 use crate::projector::{Mode, Projector, Publisher};
-use crate::rebuild::is_rebuild_unfinished;
+use crate::rebuild::{Rebuilds, is_rebuild_unfinished};
 use crate::stats::Stats;
 
 /// How long to wait before the store is asked again after an outage.
@@ -35,13 +35,14 @@ pub async fn run(
     let shutdown = host.shutdown.clone();
     let publisher = Publisher::new(Arc::clone(&ports.broker));
     let (hub, stats) = (Arc::new(Hub::default()), Arc::new(Stats::default()));
+    let rebuilds = Arc::new(Rebuilds::default());
     let app = App {
         ports: ports.clone(),
         hub: Arc::clone(&hub),
         stats: Arc::clone(&stats),
         publisher: publisher.clone(),
         gate: AdminGate::new(host.keys.clone()),
-        rebuilding: Arc::default(),
+        rebuilds: Arc::clone(&rebuilds),
     };
     let projector = Projector::new(
         ports.clone(),
@@ -49,7 +50,8 @@ pub async fn run(
         Arc::clone(&hub),
         Arc::clone(&stats),
         Mode::Live,
-    );
+    )
+    .beside(rebuilds);
     let consumer = ConsumerLoop::new(
         PROJECTOR,
         Projector::topics(),

@@ -177,6 +177,11 @@ impl<P: Participant> Session<P> {
         error: String,
         now: Timestamp,
     ) {
+        if crate::planted!("failed effect dropped") {
+            self.forget(current.held);
+            self.changed = true;
+            return;
+        }
         let attempts = current.attempts.saturating_add(1);
         if attempts >= self.retry.attempts_max {
             let error = format!("given up after {attempts} tries: {error}");

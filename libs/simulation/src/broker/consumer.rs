@@ -175,7 +175,12 @@ impl Consumer for SimConsumer {
             let changed = Arc::clone(&self.changed);
             let changed = changed.notified();
             match self.look() {
-                Look::Batch(batch) => return Ok(Some(batch)),
+                Look::Batch(batch) => {
+                    if env.wants_coverage() {
+                        self.cluster.cover(&self.group, &batch);
+                    }
+                    return Ok(Some(batch));
+                }
                 Look::Wait(None) => changed.await,
                 Look::Wait(Some(limit)) => {
                     // Whichever comes first, it looks again.

@@ -9,10 +9,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::FutureExt;
 use parking_lot::Mutex;
-use sagaline_runtime::{Broker, BrokerError, Consumer, Producer};
+use sagaline_runtime::{Broker, BrokerError, Consumer, Inbound, Producer};
+use sagaline_store::{MemoryStore, Store};
 use tokio::sync::Notify;
 
+use crate::coverage::state_of;
 use crate::env::Env;
 use crate::life::Life;
 use crate::plan::Service;
@@ -33,6 +36,8 @@ fn is_service(group: &str) -> bool {
 /// The broker itself.
 pub(crate) struct Cluster {
     pub(crate) env: Arc<Env>,
+    /// Where documents are, to see in which state an event comes.
+    shelf: Arc<MemoryStore>,
     pub(crate) state: Mutex<State>,
 }
 
@@ -43,7 +48,7 @@ pub(crate) struct State {
 }
 
 impl Cluster {
-    pub(crate) fn new(env: Arc<Env>) -> Arc<Self> {
+    pub(crate) fn new(env: Arc<Env>, shelf: Arc<MemoryStore>) -> Arc<Self> {
         let partitions = env.weather.read(|climate| climate.partitions);
         Arc::new(Self {
             state: Mutex::new(State {
@@ -51,6 +56,7 @@ impl Cluster {
                 groups: BTreeMap::new(),
                 next_member: 0,
             }),
+            shelf,
             env,
         })
     }
@@ -127,6 +133,36 @@ impl Cluster {
             self.env
                 .trace
                 .note((4_u8, name), || format!("the group {name} rebalances"));
+        }
+    }
+
+    /// Notes in which states of their orders these messages come to a service.
+    fn cover(&self, group: &str, batch: &[Inbound]) {
+        let collection = match Service::ALL.iter().find(|service| service.name() == group) {
+            Some(Service::Order) => order_service::domain::COLLECTION,
+            Some(Service::Inventory) => inventory_service::ORDERS,
+            Some(Service::Payment) => payment_service::COLLECTION,
+            Some(Service::Shipping) => shipping_service::COLLECTION,
+            Some(Service::ReadModel) | None => return,
+        };
+        for message in batch {
+            let Some(order) = message
+                .key
+                .as_deref()
+                .and_then(|key| std::str::from_utf8(key).ok())
+            else {
+                continue;
+            };
+            // A store in memory answers at once.
+            let loaded = self.shelf.load(collection, &[order]).now_or_never();
+            let stored = loaded
+                .and_then(Result::ok)
+                .into_iter()
+                .flatten()
+                .flatten()
+                .next();
+            let state = state_of(stored.as_ref().map(|stored| &stored.body[..]));
+            self.env.cover(&(collection, state), &message.topic);
         }
     }
 

@@ -62,21 +62,24 @@ pub(super) async fn check(world: &World, evidence: &mut Evidence) -> Result<()> 
         }
     }
     for (order, events) in &evidence.orders {
-        let asked = super::orders::of_type(events, EventType::RetryRequested).count();
-        let retried = super::orders::of_type(events, EventType::OrderRetried);
-        let causes: BTreeSet<_> = retried
-            .map(|event| {
-                (
-                    event.causation_id.clone(),
-                    matches!(event.payload, Payload::OrderRetried(_)),
-                )
-            })
-            .collect();
-        if causes.len() > asked {
-            complaints.push(format!(
-                "operators: {order} was retried {} times, and asked {asked} times",
-                causes.len()
-            ));
+        for event in super::orders::of_type(events, EventType::OrderRetried) {
+            let cause = event.causation_id.as_ref();
+            let asked = cause.and_then(|cause| events.get(cause.as_str()));
+            let after = asked.and_then(|asked| match &asked.event.payload {
+                Payload::RetryRequested(asked) => Some(asked.attempt),
+                _ => None,
+            });
+            let began = event.payload.attempt();
+            let is_next = match after {
+                None => false,
+                Some(None) => true,
+                Some(Some(attempt)) => began == Some(attempt + 1),
+            };
+            if !is_next {
+                complaints.push(format!(
+                    "operators: attempt {began:?} of {order} began because of a click on attempt {after:?}"
+                ));
+            }
         }
     }
     for complaint in complaints {

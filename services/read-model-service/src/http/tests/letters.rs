@@ -280,3 +280,25 @@ async fn a_discard_that_was_cut_off_is_in_the_audit_once_the_letter_is_shown_as_
     }
     panic!("the discard never came through");
 }
+
+#[tokio::test]
+async fn nothing_is_decided_about_a_letter_while_the_read_model_is_rebuilt() {
+    let world = World::new();
+    world.project(&[numbered(1, "order-service")]).await;
+    let began = sagaline_store::Write {
+        id: "rebuild".to_owned(),
+        expected: 0,
+        body: "{}".into(),
+        index: sagaline_store::Index::default(),
+    };
+    let store = &world.store.memory;
+    sagaline_store::Store::save(store, crate::collections::REBUILDING, vec![began])
+        .await
+        .unwrap();
+    let uri = "/admin/dead-letters/letter-1/discard";
+    assert_eq!(world.post(uri, "").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    sagaline_store::Store::clear(store, crate::collections::REBUILDING)
+        .await
+        .unwrap();
+    assert_eq!(world.post(uri, "").await.0, StatusCode::ACCEPTED);
+}
