@@ -114,7 +114,9 @@ impl Group {
                 let done = member.done[slot].take();
                 match done {
                     // The next owner begins where this one has ended, if that one was not told in time.
-                    Some(done) if !lost => self.committed[slot] = done,
+                    Some(done) if !lost => {
+                        self.committed[slot] = self.committed[slot].max(done);
+                    }
                     Some(_) => env.fault("commit lost in a rebalance"),
                     None => {}
                 }
@@ -146,7 +148,8 @@ impl Group {
         };
         for slot in 0..self.committed.len() {
             if let Some(done) = self.members[at].done[slot].take() {
-                self.committed[slot] = done;
+                // A batch from before a rebalance may be done after a later one: a client commits nothing that is behind.
+                self.committed[slot] = self.committed[slot].max(done);
             }
         }
     }
