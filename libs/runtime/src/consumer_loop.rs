@@ -264,6 +264,9 @@ impl ConsumerLoop {
                 Err(outage) => self.note(&outage),
             }
             self.stuck.store(true, Ordering::Release);
+            if sagaline_saga::planted!("batch dropped in an outage") {
+                break;
+            }
             let delay = backoff.get_or_insert_with(Backoff::new).next();
             tokio::select! {
                 biased;

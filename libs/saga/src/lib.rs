@@ -12,6 +12,7 @@ mod identity;
 #[cfg(feature = "given")]
 pub mod laws;
 mod participant;
+pub mod planted;
 mod record;
 mod retry;
 mod session;

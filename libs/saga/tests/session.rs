@@ -445,13 +445,15 @@ fn a_redrive_without_an_edit_fails_again_as_another_attempt_of_the_same_letter()
     let mut world = World::new();
     world.deliver([poison(7)]);
     world.deliver_each([reserved()]);
-    let command = redrive(
+    let mut command = redrive(
         "redrive",
         EventType::OrderCreated,
         7,
         RedriveAction::Redrive,
         None,
     );
+    // Decided on a machine whose clock is ahead of this service's.
+    command.timestamp = at(20);
     assert_eq!(world.deliver_each([command]), [EventType::DeadLetter]);
     let [Payload::DeadLetter(first), Payload::DeadLetter(second)] =
         [0, 1].map(|n| decoded(&world.published[n]).payload)
@@ -461,6 +463,11 @@ fn a_redrive_without_an_edit_fails_again_as_another_attempt_of_the_same_letter()
     assert_eq!(first.dead_letter_id, second.dead_letter_id);
     assert_ne!(world.published[0].id, world.published[1].id);
     assert_eq!(second.attempts, Some(2));
+    let died_again = decoded(&world.published[1]).timestamp;
+    assert!(
+        died_again > at(20),
+        "{died_again} is not later than the redrive, so it looks as if nothing waited"
+    );
     assert_eq!(
         world.record.parked.len(),
         2,

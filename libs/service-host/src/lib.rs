@@ -7,7 +7,7 @@ mod host;
 mod process;
 mod records;
 
-pub use host::{KitClock, KitHealth, ServiceHost};
+pub use host::{Front, KitClock, KitHealth, ServiceHost};
 pub use process::{ServiceSpec, main};
 pub use records::Records;
 

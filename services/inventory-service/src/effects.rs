@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sagaline_runtime::{EffectRequest, Effects, Outage, Saved};
 use sagaline_saga::EffectFailure;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{Effect, Inventory, InventoryState, Outcome};
@@ -38,22 +38,8 @@ impl StockEffects {
     ///
     /// An outage costs nothing but time here: what is not settled now is found by a later sweep.
     pub async fn maintain(&self, shutdown: CancellationToken) {
-        let mut settle = tokio::time::interval(SETTLE_INTERVAL);
-        let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
-        settle.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut sightings = Sightings::default();
-        loop {
-            let done = tokio::select! {
-                () = shutdown.cancelled() => break,
-                _ = settle.tick() => self.ledger.settle_idle(false).await,
-                _ = sweep.tick() => self.ledger.sweep(&mut sightings).await,
-            };
-            if let Err(error) = done {
-                // The consumer reports the outage.
-                tracing::debug!(error = %error, "the stock could not be settled just now");
-            }
-        }
+        // Each on its own: none of them keeps another from its turn.
+        tokio::join!(self.keep_settling(&shutdown), self.keep_sweeping(&shutdown),);
         match tokio::time::timeout(FLUSH_LIMIT, self.flush()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::info!(error = %error, "left unsettled for the next start"),
@@ -61,9 +47,47 @@ impl StockEffects {
         }
     }
 
+    async fn keep_settling(&self, shutdown: &CancellationToken) {
+        let mut ticks = ticks(SETTLE_INTERVAL);
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            note(self.ledger.settle_idle(false).await);
+        }
+    }
+
+    async fn keep_sweeping(&self, shutdown: &CancellationToken) {
+        let mut ticks = ticks(SWEEP_INTERVAL);
+        let mut sightings = Sightings::default();
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            note(self.ledger.sweep(&mut sightings).await);
+        }
+    }
+
     /// Settles everything that is decided.
     pub async fn flush(&self) -> Result<(), LedgerError> {
         self.ledger.settle_idle(true).await
+    }
+}
+
+fn ticks(interval: Duration) -> Interval {
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+fn note(done: Result<(), LedgerError>) {
+    if let Err(error) = done {
+        // The consumer reports the outage.
+        tracing::debug!(error = %error, "the stock could not be settled just now");
     }
 }
 

@@ -6,10 +6,9 @@ use anyhow::Context;
 use sagaline_runtime::{
     AckedSet, AnnounceLimits, Announcer, OutboxRelay, Producer, Runner, RunnerOptions,
 };
-use sagaline_service_host::{ServiceHost, ServiceSpec};
+use sagaline_service_host::{Front, ServiceHost, ServiceSpec};
 use sagaline_service_kit::config::ServiceDefaults;
-use sagaline_service_kit::{ids, telemetry};
-use tokio::net::TcpListener;
+use sagaline_service_kit::telemetry;
 
 use crate::domain::{COLLECTION, OrderSaga, SERVICE};
 use crate::http::{self, App};
@@ -32,7 +31,11 @@ pub const SPEC: ServiceSpec = ServiceSpec {
 };
 
 /// Runs the service until the host's shutdown, then drains.
-pub async fn run(host: ServiceHost, options: Options, listener: TcpListener) -> anyhow::Result<()> {
+pub async fn run(
+    host: ServiceHost,
+    options: Options,
+    front: impl Into<Front>,
+) -> anyhow::Result<()> {
     let saga = OrderSaga {
         timeout: options.saga_timeout,
     };
@@ -83,7 +86,7 @@ pub async fn run(host: ServiceHost, options: Options, listener: TcpListener) -> 
         relay: relay.clone(),
         producer,
         checkout_wait: options.checkout_wait,
-        draw_id: ids::random_uuid,
+        draw_id: host.draw_id,
         shutdown: host.shutdown.clone(),
     };
     let routes = http::routes(app, host.gate());
@@ -101,7 +104,7 @@ pub async fn run(host: ServiceHost, options: Options, listener: TcpListener) -> 
         count_now_and_then(ports, relay, gauges, host.shutdown.clone()).await;
         Ok(())
     };
-    tokio::try_join!(host.serve(listener, routes), consume, census)?;
+    tokio::try_join!(host.serve(front, routes), consume, census)?;
     drained.await.context("the intake ended early")?;
     Ok(())
 }

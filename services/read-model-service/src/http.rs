@@ -25,6 +25,7 @@ use crate::collections::ORDERS;
 use crate::live::Hub;
 use crate::projection::{Order, PROJECTOR, Unreadable};
 use crate::projector::Publisher;
+use crate::rebuild::Rebuilds;
 use crate::stats::Stats;
 
 /// How long a client is asked to wait when a dependency is down, in seconds.
@@ -43,8 +44,8 @@ pub struct App {
     pub publisher: Publisher,
     /// Who may operate.
     pub gate: AdminGate,
-    /// Held by the rebuild that is under way.
-    pub rebuilding: Arc<tokio::sync::Mutex<()>>,
+    /// The rebuilds of this process.
+    pub rebuilds: Arc<Rebuilds>,
 }
 
 impl FromRef<App> for AdminGate {

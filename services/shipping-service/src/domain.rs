@@ -145,7 +145,9 @@ impl OrderShipments {
         if matches!(self.shipment, Shipment::Shipped { .. }) {
             return Decision::Ignore("the goods are out");
         }
-        if attempt <= self.undone() || attempt <= self.ended {
+        if (attempt <= self.undone() || attempt <= self.ended)
+            && !sagaline_saga::planted!("barred attempt shipped")
+        {
             return Decision::Ignore("the attempt is undone or over");
         }
         if attempt < self.attempt {
@@ -188,6 +190,7 @@ impl OrderShipments {
         if let Shipment::Shipped {
             attempt: shipped, ..
         } = self.shipment
+            && !sagaline_saga::planted!("undone after the pivot")
         {
             // A confirmed order is never tried again.
             if attempt > shipped {
@@ -207,6 +210,8 @@ impl OrderShipments {
             "the attempt is being undone already"
         } else if attempt < self.attempt {
             "a later attempt has begun"
+        } else if sagaline_saga::planted!("unseen parcel not voided") {
+            return self.barred(request).into();
         } else {
             return Decision::Effect(ShippingEffect::Void {
                 key: key(&request.order_id, attempt),
@@ -227,6 +232,9 @@ impl OrderShipments {
                     ..
                 },
             ) => self.refund_ruled(wish).into(),
+            (Action::RefundPayment, _) if sagaline_saga::planted!("refund ruled twice") => {
+                self.refund_ruled(wish).into()
+            }
             (Action::RefundPayment, _) => self.refuse(wish, "the refund is ruled already"),
             (Action::ReleaseInventory, _) => {
                 self.refuse(wish, "the goods are out; a refund is what is left")

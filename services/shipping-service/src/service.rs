@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use sagaline_external_calls::{CallLimits, Flaky, Rate, Rehearsal};
 use sagaline_runtime::{Runner, RunnerOptions};
-use sagaline_service_host::ServiceHost;
-use tokio::net::TcpListener;
+use sagaline_service_host::{Front, ServiceHost};
 
 use crate::COLLECTION;
 use crate::carrier::{Carrier, SimulatedCarrier};
@@ -100,14 +99,12 @@ impl Options {
 }
 
 /// Runs the service on a simulated carrier until the shutdown, then drains.
-pub async fn run(host: ServiceHost, options: Options, listener: TcpListener) -> anyhow::Result<()> {
-    run_on(
-        host,
-        Arc::new(options.carrier()),
-        options.limits(),
-        listener,
-    )
-    .await
+pub async fn run(
+    host: ServiceHost,
+    options: Options,
+    front: impl Into<Front>,
+) -> anyhow::Result<()> {
+    run_on(host, Arc::new(options.carrier()), options.limits(), front).await
 }
 
 /// Runs the service on any carrier until the shutdown, then drains.
@@ -115,7 +112,7 @@ pub async fn run_on(
     host: ServiceHost,
     carrier: Arc<dyn Carrier>,
     limits: CallLimits,
-    listener: TcpListener,
+    front: impl Into<Front>,
 ) -> anyhow::Result<()> {
     let ports = host.ports.clone();
     let routes = http::routes(ports.store.clone(), carrier.name());
@@ -127,7 +124,7 @@ pub async fn run_on(
         RunnerOptions::new(COLLECTION),
     );
     let consume = async { Ok(runner.run(host.shutdown.clone()).await?) };
-    tokio::try_join!(consume, host.serve(listener, routes))?;
+    tokio::try_join!(consume, host.serve(front, routes))?;
     Ok(())
 }
 

@@ -51,6 +51,10 @@ impl OutboxRelay {
             .iter()
             .map(|(order_id, emission)| Outbound::emission(order_id.as_str(), emission))
             .collect();
+        if sagaline_saga::planted!("acked before published") {
+            self.acked
+                .insert(emissions.iter().map(|(_, emission)| emission.id.clone()));
+        }
         self.producer.publish(messages).await?;
         self.acked
             .insert(emissions.iter().map(|(_, emission)| emission.id.clone()));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sagaline_contracts::Timestamp;
-use sagaline_saga::Participant;
+use sagaline_saga::{Participant, planted};
 use sagaline_store::StoreError;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
@@ -86,6 +86,9 @@ impl<P: Participant, E: Effects<P>> BatchHandler for ParticipantHandler<P, E> {
         let mut open = self.load(groups, batch, decoded, &mut damaged).await?;
         for _ in 0..CONFLICTS_MAX {
             self.work(&mut open).await?;
+            if planted!("publish before save") {
+                self.publish(&open, Vec::new()).await?;
+            }
             let lost = self.save(&mut open, &mut damaged).await?;
             done.append(&mut open);
             if lost.is_empty() {

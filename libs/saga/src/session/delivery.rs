@@ -79,11 +79,12 @@ impl<P: Participant> Session<P> {
                 if self.replay(&event.id, &source.topic) {
                     return None;
                 }
+                let event = believed(event, now);
                 if let Payload::RedriveRequested(redrive) = &event.payload {
+                    self.record.follow(event.timestamp);
                     self.redrive(participant, source, &event.id, redrive);
                     return None;
                 }
-                let event = believed(event, now);
                 // The message is filled in only if the event has to be kept.
                 let held = Held {
                     id: event.id.clone(),
@@ -96,7 +97,7 @@ impl<P: Participant> Session<P> {
                     attempts: 0,
                     delivered: true,
                 };
-                if self.record.parked.is_empty() {
+                if self.record.parked.is_empty() || crate::planted!("parked order overtaken") {
                     if self.record.applied.len() >= EVENTS_MAX {
                         self.refuse(
                             participant,
@@ -117,6 +118,9 @@ impl<P: Participant> Session<P> {
                 value,
                 rejected,
             } => {
+                if crate::planted!("poison dropped") {
+                    return None;
+                }
                 let id = message_id(&source.topic, source.partition, source.offset);
                 if !self.replay(&id, &source.topic) {
                     let topic = source.topic.clone();
@@ -144,8 +148,19 @@ impl<P: Participant> Session<P> {
 
     /// Publishes again what a message caused, when it was handled before.
     pub(super) fn replay(&mut self, id: &EventId, topic: &str) -> bool {
-        if let Some(applied) = self.record.applied.iter().find(|applied| applied.id == *id) {
-            self.publish.extend(applied.emitted.iter().cloned());
+        if crate::planted!("no dedup") {
+            return false;
+        }
+        let forgotten = if crate::planted!("dedup by count") {
+            self.record.applied.len().saturating_sub(2)
+        } else {
+            0
+        };
+        let mut known = self.record.applied.iter().skip(forgotten);
+        if let Some(applied) = known.find(|applied| applied.id == *id) {
+            if !crate::planted!("redelivery publishes nothing") {
+                self.publish.extend(applied.emitted.iter().cloned());
+            }
         } else if let Some(parked) = self
             .record
             .parked

@@ -29,9 +29,11 @@ impl<P: Participant> Session<P> {
             }
             Ok(Event {
                 id,
+                timestamp,
                 payload: Payload::RedriveRequested(redrive),
                 ..
             }) => {
+                self.record.follow(timestamp);
                 let source = parked.held.source.clone();
                 self.forget(parked.held);
                 self.carry_out(participant, &source, id, &redrive);
@@ -183,6 +185,11 @@ impl<P: Participant> Session<P> {
         error: String,
         now: Timestamp,
     ) {
+        if crate::planted!("failed effect dropped") {
+            self.forget(current.held);
+            self.changed = true;
+            return;
+        }
         let attempts = current.attempts.saturating_add(1);
         if attempts >= self.retry.attempts_max {
             let error = format!("given up after {attempts} tries: {error}");

@@ -53,6 +53,9 @@ impl<P: Participant> Session<P> {
     fn redrive_held(&mut self, at: usize, redrive: &RedriveRequested) {
         match redrive.action {
             RedriveAction::Discard => {
+                if crate::planted!("discard drops the queue") {
+                    self.record.parked.truncate(at + 1);
+                }
                 if let Some(parked) = self.record.parked.remove(at) {
                     self.record.applied.push(Applied {
                         id: parked.held.id,

@@ -93,10 +93,11 @@ impl App {
             }
             look = true;
             tokio::select! {
+                biased;
+                () = self.shutdown.cancelled() => return None,
+                () = tokio::time::sleep_until(deadline) => return None,
                 ended = waiting.ended() => return Some(ended),
                 () = tokio::time::sleep(LOOK_INTERVAL) => {}
-                () = tokio::time::sleep_until(deadline) => return None,
-                () = self.shutdown.cancelled() => return None,
             }
         }
     }

@@ -13,10 +13,11 @@ use serde_json::Value;
 
 use super::admin::accepted;
 use super::page::{Listing, json_response};
-use super::{App, RETRY_AFTER_S, unreadable};
+use super::{App, RETRY_AFTER_S, store_is_down, unreadable};
 use crate::collections::DEAD_LETTERS;
 use crate::decisions;
 use crate::projection::{LetterState, PostMortem};
+use crate::rebuild::is_rebuild_unfinished;
 use crate::redrive::{Plan, Refusal, Wish, plan};
 
 #[derive(Debug, Deserialize)]
@@ -140,6 +141,16 @@ async fn decide(
     action: RedriveAction,
     payload: Option<Value>,
 ) -> Result<Response, Problem> {
+    // Until a rebuild has ended not all of a letter is there: not its order, not who waits for it.
+    if is_rebuild_unfinished(&*app.ports.store)
+        .await
+        .map_err(store_is_down)?
+    {
+        return Err(Problem::unavailable(
+            "the read model is being rebuilt; decide when that is done",
+            RETRY_AFTER_S,
+        ));
+    }
     let stored = app.load(DEAD_LETTERS, id).await?;
     let stored = stored.ok_or_else(|| unknown_letter(id))?;
     let letter =
