@@ -132,9 +132,15 @@ pub fn dangling(description: &Value) -> Vec<String> {
         match value {
             Value::Object(map) => {
                 found.extend(map.get("$ref").and_then(Value::as_str));
-                map.values().for_each(|value| visit(value, found));
+                for value in map.values() {
+                    visit(value, found);
+                }
             }
-            Value::Array(list) => list.iter().for_each(|value| visit(value, found)),
+            Value::Array(list) => {
+                for value in list {
+                    visit(value, found);
+                }
+            }
             _ => {}
         }
     }
