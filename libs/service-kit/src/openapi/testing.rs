@@ -92,9 +92,9 @@ pub async fn agreed(routes: Router) -> Value {
         shutdown: CancellationToken::new(),
         options: HttpOptions::default(),
     };
-    let router = stack.wrap(routes);
-    let description = description(&router).await;
-    assert_eq!(routed(&router), described(&description));
+    let whole = stack.wrap(routes);
+    let description = description(&whole).await;
+    assert_eq!(routed(&whole), described(&description));
     assert_eq!(dangling(&description), Vec::<String>::new());
     description
 }
