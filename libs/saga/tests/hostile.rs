@@ -104,8 +104,8 @@ fn redrive(offset: i64, letter: &str, action: RedriveAction, event: Option<Value
 }
 
 /// Works a delivery off as the runtime does: on a record that was saved and loaded again.
-fn work(record: OrderRecord<u32>, delivery: Delivery) -> (OrderRecord<u32>, Session<Counter>) {
-    let saved = serde_json::to_vec(&record).unwrap();
+fn work(record: &OrderRecord<u32>, delivery: Delivery) -> (OrderRecord<u32>, Session<Counter>) {
+    let saved = serde_json::to_vec(record).unwrap();
     let loaded: OrderRecord<u32> = serde_json::from_slice(&saved).expect("a saved record is read");
     let mut session: Session<Counter> = Session::new(loaded, RetryPolicy::default());
     session.offer(delivery);
@@ -139,7 +139,7 @@ fn check_published(published: &[Emission]) -> Result<(), TestCaseError> {
 
 /// One message, and whatever became of it: nothing vanishes, and nothing that is published is unreadable.
 fn take(record: OrderRecord<u32>, delivery: Delivery) -> Result<OrderRecord<u32>, TestCaseError> {
-    let (record, session) = work(record, delivery);
+    let (record, session) = work(&record, delivery);
     prop_assert_eq!(session.handled().len(), 1, "each message is accounted for");
     check_published(session.publish())?;
     let mut ids: Vec<_> = record.applied.iter().map(|applied| &applied.id).collect();
@@ -296,7 +296,7 @@ fn a_flood_of_poison_under_one_key_does_not_make_a_record_that_no_store_takes() 
     let mut record = OrderRecord::unknown(order());
     for offset in 0..20 {
         record = work(
-            record,
+            &record,
             delivery(EventType::OrderConfirmed, offset, &megabyte),
         )
         .0;
@@ -319,7 +319,7 @@ fn a_dead_letter_carries_what_the_message_was_even_when_it_is_nested_too_deeply_
         r#"{"payload":"\ud800"}"#.to_owned(),
     ] {
         let poison = delivery(EventType::OrderConfirmed, 1, value.as_bytes());
-        let (_, session) = work(OrderRecord::unknown(order()), poison);
+        let (_, session) = work(&OrderRecord::unknown(order()), poison);
         check_published(session.publish()).unwrap();
         let letter: Value = serde_json::from_str(session.publish()[0].event.get()).unwrap();
         let letter = &letter["payload"];

@@ -1,4 +1,4 @@
-//! A service's HTTP surface, described where it is routed: OpenAPI 3.1 at `GET /openapi.json`.
+//! A service's HTTP surface, described where it is routed: `OpenAPI` 3.1 at `GET /openapi.json`.
 //!
 //! A route is added together with what it takes and answers, so the description cannot forget one, and bodies are
 //! described by the types that read and write them.

@@ -92,9 +92,9 @@ pub async fn agreed(routes: Router) -> Value {
         shutdown: CancellationToken::new(),
         options: HttpOptions::default(),
     };
-    let router = stack.wrap(routes);
-    let description = description(&router).await;
-    assert_eq!(routed(&router), described(&description));
+    let whole = stack.wrap(routes);
+    let description = description(&whole).await;
+    assert_eq!(routed(&whole), described(&description));
     assert_eq!(dangling(&description), Vec::<String>::new());
     description
 }
@@ -132,9 +132,15 @@ pub fn dangling(description: &Value) -> Vec<String> {
         match value {
             Value::Object(map) => {
                 found.extend(map.get("$ref").and_then(Value::as_str));
-                map.values().for_each(|value| visit(value, found));
+                for value in map.values() {
+                    visit(value, found);
+                }
             }
-            Value::Array(list) => list.iter().for_each(|value| visit(value, found)),
+            Value::Array(list) => {
+                for value in list {
+                    visit(value, found);
+                }
+            }
             _ => {}
         }
     }

@@ -115,8 +115,10 @@ impl Form {
         match self {
             Self::Text => into.extend(c.escape_default()),
             // All of these are in the basic plane, and JSON has none of them outside of its strings.
-            // Writing to a string cannot fail.
-            Self::Json => drop(write!(into, "\\u{:04x}", u32::from(c))),
+            Self::Json => {
+                // Writing to a string cannot fail.
+                let _ = write!(into, "\\u{:04x}", u32::from(c));
+            }
         }
     }
 }

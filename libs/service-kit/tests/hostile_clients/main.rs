@@ -72,8 +72,8 @@ impl Server {
             .with_state(AdminGate::with_limits(keys(), limits));
         let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = stack.wrap(routes);
-        let task = tokio::spawn(serve(listener, router, stack.shutdown, options));
+        let task = serve(listener, stack.wrap(routes), stack.shutdown, options);
+        let task = tokio::spawn(task);
         Self {
             address,
             _task: AbortOnDropHandle::new(task),
