@@ -138,8 +138,8 @@ fn check_published(published: &[Emission]) -> Result<(), TestCaseError> {
 }
 
 /// One message, and whatever became of it: nothing vanishes, and nothing that is published is unreadable.
-fn take(record: OrderRecord<u32>, delivery: Delivery) -> Result<OrderRecord<u32>, TestCaseError> {
-    let (record, session) = work(&record, delivery);
+fn take(record: &OrderRecord<u32>, delivery: Delivery) -> Result<OrderRecord<u32>, TestCaseError> {
+    let (record, session) = work(record, delivery);
     prop_assert_eq!(session.handled().len(), 1, "each message is accounted for");
     check_published(session.publish())?;
     let mut ids: Vec<_> = record.applied.iter().map(|applied| &applied.id).collect();
@@ -260,14 +260,14 @@ proptest! {
                     redrive(offset, &letter(*which, &record), RedriveAction::Discard, None)
                 }
             };
-            record = take(record, delivery)?;
+            record = take(&record, delivery)?;
         }
         // An operator who drops whatever is in the way gets the order to flow again.
         for offset in 1_000..1_200 {
             let Some(parked) = record.parked.front() else { break };
             let place = &parked.held.source;
             let id = message_id(&place.topic, place.partition, place.offset);
-            record = take(record, redrive(offset, id.as_str(), RedriveAction::Discard, None))?;
+            record = take(&record, redrive(offset, id.as_str(), RedriveAction::Discard, None))?;
         }
         prop_assert!(record.parked.is_empty(), "{:?}", record.parked);
     }
@@ -337,7 +337,7 @@ fn every_message_of_the_corpus_is_accounted_for() {
     for file in std::fs::read_dir(folder).unwrap() {
         let value = std::fs::read(file.unwrap().path()).unwrap();
         for kind in KINDS {
-            take(OrderRecord::unknown(order()), delivery(kind, 1, &value)).unwrap();
+            take(&OrderRecord::unknown(order()), delivery(kind, 1, &value)).unwrap();
         }
         files += 1;
     }
