@@ -70,19 +70,45 @@ struct Applied {
     id: String,
 }
 
+/// Which dead letters there are: the message's place and the service.
+type Buried = BTreeSet<(String, String)>;
+/// What a service has handled of each order, and in which order.
+type Inboxes = BTreeMap<String, HashMap<String, usize>>;
+
 pub(super) async fn check(world: &World, evidence: &mut Evidence) -> Result<()> {
     let mut complaints = Vec::new();
-    let buried: BTreeSet<(String, String)> = evidence
-        .letters
-        .iter()
-        .filter_map(|event| match &event.payload {
-            Payload::DeadLetter(letter) => {
-                Some((letter.dead_letter_id.clone()?, letter.consumer.clone()?))
+    let buried = dead_letters(evidence, &mut complaints);
+    for (service, collection, kinds) in CONSUMES {
+        let inboxes = inboxes(world, service, collection, &mut complaints).await?;
+        let topics: BTreeSet<&str> = kinds
+            .iter()
+            .chain(&[EventType::RedriveRequested])
+            .map(|kind| kind.as_str())
+            .collect();
+        let mut desk = Desk {
+            service,
+            inboxes,
+            buried: &buried,
+            seen: HashSet::new(),
+            last: HashMap::new(),
+            complaints: &mut complaints,
+        };
+        for place in &evidence.places {
+            if topics.contains(&*place.topic) {
+                desk.check(place);
             }
-            _ => None,
-        })
-        .collect();
+        }
+    }
+    for complaint in complaints {
+        evidence.complain(complaint);
+    }
+    Ok(())
+}
+
+/// Nothing dies but poison, and each death is told under one id.
+fn dead_letters(evidence: &Evidence, complaints: &mut Vec<String>) -> Buried {
     let mut deaths = BTreeMap::new();
+    let mut buried = Buried::new();
     for event in &evidence.letters {
         let Payload::DeadLetter(letter) = &event.payload else {
             continue;
@@ -94,106 +120,108 @@ pub(super) async fn check(world: &World, evidence: &mut Evidence) -> Result<()> 
                 event.id
             ));
         }
-        let id = letter.dead_letter_id.as_deref().unwrap_or_default();
-        if !evidence.poison.contains(id) {
+        let id = letter.dead_letter_id.clone().unwrap_or_default();
+        let consumer = letter.consumer.clone().unwrap_or_default();
+        if !evidence.poison.contains(&id) {
             complaints.push(format!(
-                "dead letters: {} of {} was fine, and became one at {}: {}",
+                "dead letters: {} of {} was fine, and became one at {consumer}: {}",
                 letter.original_event_id,
                 event.key(),
-                letter.consumer.as_deref().unwrap_or_default(),
                 letter.error
             ));
         }
+        buried.insert((id, consumer));
     }
-    for (service, collection, kinds) in CONSUMES {
-        let documents = world.shelf.scan(collection, None, 1_000_000).await?;
-        let mut applied: BTreeMap<String, HashMap<String, usize>> = BTreeMap::new();
-        for document in documents {
-            let record: Record = serde_json::from_slice(&document.body)?;
-            let mut known = HashMap::with_capacity(record.applied.len());
-            for (at, entry) in record.applied.into_iter().enumerate() {
-                if let Some(before) = known.insert(entry.id.clone(), at) {
-                    complaints.push(format!(
-                        "one effect: {} has handled {} of {} twice ({before}, {at})",
-                        service.name(),
-                        entry.id,
-                        record.order_id
-                    ));
-                }
-            }
-            applied.insert(record.order_id, known);
-        }
-        let topics: BTreeSet<&str> = kinds
-            .iter()
-            .chain(&[EventType::RedriveRequested])
-            .map(|kind| kind.as_str())
-            .collect();
-        let mut seen: HashSet<(&str, &str)> = HashSet::new();
-        let mut last: HashMap<(&str, &str), (usize, &Place)> = HashMap::new();
-        for place in evidence
-            .places
-            .iter()
-            .filter(|place| topics.contains(&*place.topic))
-        {
-            let Some(order) = &place.order else {
-                if !buried.contains(&(place.id.clone(), service.name().to_owned())) {
-                    complaints.push(format!(
-                        "vanished: {} never made a dead letter of {}",
-                        service.name(),
-                        shown(place)
-                    ));
-                }
-                continue;
-            };
-            let at = applied.get(order).and_then(|known| known.get(&place.id));
-            let Some(at) = at else {
+    buried
+}
+
+/// What a service has handled, as its documents say it.
+async fn inboxes(
+    world: &World,
+    service: Service,
+    collection: &str,
+    complaints: &mut Vec<String>,
+) -> Result<Inboxes> {
+    let mut inboxes = Inboxes::new();
+    for document in world.shelf.scan(collection, None, 1_000_000).await? {
+        let record: Record = serde_json::from_slice(&document.body)?;
+        let mut known = HashMap::with_capacity(record.applied.len());
+        for (at, entry) in record.applied.into_iter().enumerate() {
+            if let Some(before) = known.insert(entry.id.clone(), at) {
                 complaints.push(format!(
-                    "vanished: {} never handled {}",
+                    "one effect: {} has handled {} of {} twice ({before}, {at})",
                     service.name(),
-                    shown(place)
-                ));
-                continue;
-            };
-            if !place.is_event && !buried.contains(&(place.id.clone(), service.name().to_owned())) {
-                complaints.push(format!(
-                    "vanished: {} never made a dead letter of {}",
-                    service.name(),
-                    shown(place)
+                    entry.id,
+                    record.order_id
                 ));
             }
-            // What comes too early waits for another event, and for nothing else.
-            let is_early = may_be_early(service, &place.topic);
-            // A redrive is what ends the wait.
-            if is_early || place.topic == EventType::RedriveRequested.as_str() {
-                continue;
-            }
-            // Later copies of a message do not count: it was handled when it came first.
-            if !seen.insert((&place.topic, &place.id)) {
-                continue;
-            }
-            let before = last.get(&(order.as_str(), place.topic.as_str())).copied();
-            // What was dropped while it waited behind another was not handled, and overtook nothing.
-            if !place.is_event && before.is_some_and(|(before, _)| before > *at) {
-                continue;
-            }
-            last.insert((order, &place.topic), (*at, place));
-            match before {
-                Some((before, earlier)) if before > *at => {
-                    complaints.push(format!(
-                        "overtaken: {} handled {} before {}",
-                        service.name(),
-                        shown(place),
-                        shown(earlier)
-                    ));
-                }
-                _ => {}
-            }
+        }
+        inboxes.insert(record.order_id, known);
+    }
+    Ok(inboxes)
+}
+
+/// Holds the messages that a service consumes against what it has handled.
+struct Desk<'a> {
+    service: Service,
+    inboxes: Inboxes,
+    buried: &'a Buried,
+    seen: HashSet<(&'a str, &'a str)>,
+    /// The latest message of each order and topic.
+    last: HashMap<(&'a str, &'a str), (usize, &'a Place)>,
+    complaints: &'a mut Vec<String>,
+}
+
+impl<'a> Desk<'a> {
+    fn complain(&mut self, what: &str, place: &Place) {
+        let service = self.service.name();
+        self.complaints
+            .push(format!("vanished: {service} never {what} {}", shown(place)));
+    }
+
+    fn check(&mut self, place: &'a Place) {
+        let is_buried = place.is_event
+            || self
+                .buried
+                .contains(&(place.id.clone(), self.service.name().to_owned()));
+        if !is_buried {
+            self.complain("made a dead letter of", place);
+        }
+        let Some(order) = &place.order else { return };
+        let inbox = self.inboxes.get(order);
+        match inbox.and_then(|known| known.get(&place.id)).copied() {
+            None => self.complain("handled", place),
+            Some(at) => self.check_turn(place, order, at),
         }
     }
-    for complaint in complaints {
-        evidence.complain(complaint);
+
+    /// Whether a message was handled in its turn.
+    fn check_turn(&mut self, place: &'a Place, order: &'a str, at: usize) {
+        // A redrive is what ends a wait.
+        let is_redrive = place.topic == EventType::RedriveRequested.as_str();
+        if is_redrive || may_be_early(self.service, &place.topic) {
+            return;
+        }
+        // Later copies of a message do not count: it was handled when it came first.
+        if !self.seen.insert((&place.topic, &place.id)) {
+            return;
+        }
+        let before = self.last.get(&(order, place.topic.as_str())).copied();
+        let overtaken = before.filter(|(before, _)| *before > at);
+        // What was dropped while it waited behind another was not handled, and overtook nothing.
+        if overtaken.is_some() && !place.is_event {
+            return;
+        }
+        self.last.insert((order, &place.topic), (at, place));
+        if let Some((_, earlier)) = overtaken {
+            self.complaints.push(format!(
+                "overtaken: {} handled {} before {}",
+                self.service.name(),
+                shown(place),
+                shown(earlier)
+            ));
+        }
     }
-    Ok(())
 }
 
 /// What comes too early waits for another event, and is overtaken by whatever comes meanwhile.

@@ -86,72 +86,65 @@ impl Evidence {
 
     fn read_topics(&mut self, world: &World) {
         let state = world.cluster.state.lock();
-        let mut complaints = Vec::new();
         for (topic, partition, offset, record) in state.topics.all() {
-            let is_letter = topic.ends_with(DEAD_LETTER_SUFFIX);
             let kind = EventType::parse(topic).unwrap_or(EventType::DeadLetter);
             let (key, value) = (record.key.as_deref(), record.value.as_deref());
-            let event = Event::decode(kind, key, value);
-            let partition_number = i32::try_from(partition).unwrap_or(0);
-            let place = message_id(topic, partition_number, i64::try_from(offset).unwrap_or(0));
-            match event {
+            let mut place = Place {
+                topic: topic.to_owned(),
+                partition,
+                offset,
+                id: String::new(),
+                order: None,
+                is_event: false,
+            };
+            match Event::decode(kind, key, value) {
                 Ok(event) => {
-                    if !is_letter {
-                        self.places.push(Place {
-                            topic: topic.to_owned(),
-                            partition,
-                            offset,
-                            id: event.id.to_string(),
-                            order: event.order_id.as_ref().map(ToString::to_string),
-                            is_event: true,
-                        });
-                    }
-                    let order = event.key().to_owned();
-                    let bytes = record.value.as_deref().unwrap_or_default();
-                    let known = self.orders.entry(order).or_default();
-                    match known.get(event.id.as_str()) {
-                        Some(first)
-                            if first.bytes != bytes && !events::is_same(&first.event, &event) =>
-                        {
-                            complaints.push(format!(
-                                "same ids: event {} was published with different contents: {} / {}",
-                                event.id,
-                                String::from_utf8_lossy(&first.bytes),
-                                String::from_utf8_lossy(bytes)
-                            ));
-                        }
-                        Some(_) => {}
-                        None => {
-                            if is_letter {
-                                self.letters.push(event.clone());
-                            }
-                            let bytes = bytes.to_vec();
-                            known.insert(event.id.to_string(), Published { event, bytes });
-                        }
+                    place.id = event.id.to_string();
+                    place.order = event.order_id.as_ref().map(ToString::to_string);
+                    place.is_event = true;
+                    self.take_event(event, value.unwrap_or_default());
+                    if !topic.ends_with(DEAD_LETTER_SUFFIX) {
+                        self.places.push(place);
                     }
                 }
                 Err(rejected) => {
-                    if !self.poison.contains(place.as_str()) {
-                        complaints.push(format!(
-                            "contract: {topic}/{partition}@{offset} is no event: {rejected}"
-                        ));
+                    let (at, offset) = (i32::try_from(partition), i64::try_from(offset));
+                    let id = message_id(topic, at.unwrap_or(0), offset.unwrap_or(0));
+                    if !self.poison.contains(id.as_str()) {
+                        self.complaints
+                            .push(format!("contract: {} is no event: {rejected}", place.topic));
                     }
-                    self.places.push(Place {
-                        topic: topic.to_owned(),
-                        partition,
-                        offset,
-                        id: place.to_string(),
-                        order: record
-                            .key
-                            .as_deref()
-                            .filter(|key| !key.is_empty())
-                            .map(|key| String::from_utf8_lossy(key).into_owned()),
-                        is_event: false,
-                    });
+                    place.id = id.to_string();
+                    place.order = key
+                        .filter(|key| !key.is_empty())
+                        .map(|key| String::from_utf8_lossy(key).into_owned());
+                    self.places.push(place);
                 }
             }
         }
-        self.complaints.extend(complaints);
+    }
+
+    /// Takes an event in. The same id must be the same event, however often it was published.
+    fn take_event(&mut self, event: Event, bytes: &[u8]) {
+        let known = self.orders.entry(event.key().to_owned()).or_default();
+        match known.get(event.id.as_str()) {
+            Some(first) if first.bytes != bytes && !events::is_same(&first.event, &event) => {
+                self.complaints.push(format!(
+                    "same ids: event {} was published with different contents: {} / {}",
+                    event.id,
+                    String::from_utf8_lossy(&first.bytes),
+                    String::from_utf8_lossy(bytes)
+                ));
+            }
+            Some(_) => {}
+            None => {
+                if event.event_type() == EventType::DeadLetter {
+                    self.letters.push(event.clone());
+                }
+                let bytes = bytes.to_vec();
+                known.insert(event.id.to_string(), Published { event, bytes });
+            }
+        }
     }
 }
 
