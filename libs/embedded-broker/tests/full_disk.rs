@@ -2,6 +2,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     unreachable_pub,
     missing_docs,
     dead_code,
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use common::{PATIENCE, client, consumer, producer, receive, send, start_with, subscribe};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::message::Message;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{Offset, TopicPartitionList};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
@@ -103,7 +105,6 @@ fn values(address: &str) -> Vec<String> {
     let mut found = Vec::new();
     for offset in low..high {
         let message = reader.poll(PATIENCE).unwrap().unwrap();
-        use rdkafka::message::Message as _;
         assert_eq!(message.offset(), offset);
         found.push(String::from_utf8(message.payload().unwrap().to_vec()).unwrap());
     }
@@ -167,8 +168,8 @@ async fn it_goes_on_by_itself_when_there_is_room_again() {
     let address = broker.address().to_string();
     let found = values(&address);
     assert_eq!(found, before_the_crash, "what was readable is still there");
-    for n in 0..10 {
-        assert_eq!(found[n], format!("before-{n}"));
+    for (n, value) in found.iter().take(10).enumerate() {
+        assert_eq!(*value, format!("before-{n}"));
     }
     for round in 0..2 {
         for value in [format!("during-{round}"), format!("after-{round}")] {

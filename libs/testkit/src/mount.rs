@@ -21,20 +21,20 @@ impl Mount {
     /// An empty one in memory, with room for so many bytes.
     pub fn tmpfs(bytes: u64) -> Result<Self> {
         let size = format!("size={bytes}");
-        Self::mount(|command| command.args(["-t", "tmpfs", "-o", &size, "tmpfs"]))
+        Self::new(|command| command.args(["-t", "tmpfs", "-o", &size, "tmpfs"]))
     }
 
     /// The file system in a [`DiskImage`].
     pub fn image(image: &DiskImage) -> Result<Self> {
         // Without barriers nothing would be in order; a long commit interval leaves what was not flushed unwritten.
-        Self::mount(|command| {
+        Self::new(|command| {
             command
                 .args(["-t", "ext4", "-o", "loop,barrier=1,commit=300"])
                 .arg(&image.path)
         })
     }
 
-    fn mount(what: impl FnOnce(&mut Command) -> &mut Command) -> Result<Self> {
+    fn new(what: impl FnOnce(&mut Command) -> &mut Command) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let mut command = Command::new("mount");
         run(what(&mut command).arg(folder.path()))?;

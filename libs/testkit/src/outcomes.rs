@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -140,10 +141,7 @@ fn look_around(consumer: &BaseConsumer, assigned: &mut HashSet<(&'static str, i3
         let Ok(metadata) = consumer.fetch_metadata(Some(topic), METADATA_LIMIT) else {
             return;
         };
-        let partitions = metadata
-            .topics()
-            .iter()
-            .flat_map(|topic| topic.partitions());
+        let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
         let mut added = TopicPartitionList::new();
         for partition in partitions {
             if assigned.insert((topic, partition.id())) {

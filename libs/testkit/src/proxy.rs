@@ -156,21 +156,19 @@ async fn serve(listener: TcpListener, port: u16, line: Line) {
     let mut mode = line.mode.subscribe();
     let mut listener = Some(listener);
     loop {
-        let accepting = match listener.take() {
-            Some(listener) => listener,
-            // The port is reserved, so this fails only for a moment.
-            None => match bind(port).await {
-                Ok(listener) => listener,
-                Err(_) => {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                    continue;
-                }
-            },
-        };
-        accept_until_cut(accepting, &line).await;
+        if let Some(listener) = listener.take() {
+            accept_until_cut(listener, &line).await;
+        }
         // Listener and connections are closed. An error means that the proxy is dropped.
         if mode.wait_for(|mode| *mode != Mode::Cut).await.is_err() {
             return;
+        }
+        // The port is reserved, so this fails only for a moment.
+        while listener.is_none() {
+            match bind(port).await {
+                Ok(bound) => listener = Some(bound),
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
         }
     }
 }

@@ -134,14 +134,13 @@ impl Broker for KafkaBroker {
     }
 
     async fn ping(&self) -> Result<(), BrokerError> {
-        let client = match self.pings.get() {
-            Some(client) => Arc::clone(client),
-            None => {
-                let config = self.config("ping");
-                let made = config.create_with_context(Quiet).map_err(settings)?;
-                // Whoever was faster has made the one that is kept.
-                Arc::clone(self.pings.get_or_init(|| Arc::new(made)))
-            }
+        let client = if let Some(client) = self.pings.get() {
+            Arc::clone(client)
+        } else {
+            let config = self.config("ping");
+            let made = config.create_with_context(Quiet).map_err(settings)?;
+            // Whoever was faster has made the one that is kept.
+            Arc::clone(self.pings.get_or_init(|| Arc::new(made)))
         };
         admin::ping(client).await
     }

@@ -59,10 +59,9 @@ pub(super) async fn check(
 
 /// Whether the order was cancelled because it took too long.
 pub(super) fn was_timed_out(projection: &Value) -> bool {
-    let entries = projection["timeline"].as_array().into_iter().flatten();
-    let last = entries
-        .filter(|entry| entry["type"] == "order.OrderCancelled.v1")
-        .last();
+    let entries = projection["timeline"].as_array();
+    let mut latest_first = entries.into_iter().flatten().rev();
+    let last = latest_first.find(|entry| entry["type"] == "order.OrderCancelled.v1");
     last.is_some_and(|entry| entry["details"]["reason"] == "timeout")
 }
 

@@ -215,15 +215,14 @@ impl Stack {
         let port = at
             .and_then(|at| self.ports.get(at))
             .context("a service without a port")?;
-        let (kafka, mongo) = match self.lines.get(name) {
-            Some(lines) => (
+        let (kafka, mongo) = if let Some(lines) = self.lines.get(name) {
+            (
                 format!("127.0.0.1:{}", lines.kafka.port()),
                 MongoServer::url_at(lines.store.port()),
-            ),
-            None => {
-                let mongo = self.mongo.as_ref().context("no store")?;
-                (self.addresses.kafka.clone(), mongo.url())
-            }
+            )
+        } else {
+            let mongo = self.mongo.as_ref().context("no store")?;
+            (self.addresses.kafka.clone(), mongo.url())
         };
         command
             .env("KAFKA_BROKERS", kafka)
