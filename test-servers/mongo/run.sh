@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # run.sh DIR PORT [memory|h2]: a server that speaks the MongoDB wire protocol, on loopback, in the foreground; h2 keeps its
 # data in DIR and every acknowledged write over kill -9. Says "listening" on stdout when it accepts.
+# MONGO_TEST_HEAP bounds its memory (512m).
 # Connect with mongodb://127.0.0.1:PORT/?directConnection=true
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -17,5 +18,5 @@ if [ ! -d "$classes" ]; then
   mv -T "$partial" "$classes" 2> /dev/null || rm -rf "$partial"
 fi
 die_with_parent
-exec java -Xmx512m -XX:+UseSerialGC -Dorg.slf4j.simpleLogger.defaultLogLevel=warn \
+exec java "-Xmx${MONGO_TEST_HEAP:-512m}" -XX:+UseSerialGC -Dorg.slf4j.simpleLogger.defaultLogLevel=warn \
   -cp "$classes:$jars/*" MongoTestServer "$port" "$kind" "$dir/mongo.h2" < /dev/null

@@ -52,6 +52,8 @@ enum Command {
     Stats(Box<cmd::stats::StatsArgs>),
     /// Make the read model anew from the topics
     Rebuild(Box<cmd::rebuild::RebuildArgs>),
+    /// Run the services on a simulated world, with faults from a seed, and check every invariant
+    Simulate(Box<cmd::simulate::SimulateArgs>),
 }
 
 impl Command {
@@ -69,6 +71,10 @@ impl Command {
             Self::Stock(args) => cmd::stock::run(&args).await,
             Self::Stats(args) => cmd::stats::run(&args).await,
             Self::Rebuild(args) => cmd::rebuild::run(&args).await,
+            // It has runtimes of its own, on threads of its own.
+            Self::Simulate(args) => {
+                tokio::task::spawn_blocking(move || cmd::simulate::simulate(&args)).await?
+            }
         }
     }
 }

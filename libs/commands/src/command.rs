@@ -163,6 +163,9 @@ impl Command {
 
 /// What makes two clicks one. The kind of key is part of it: nobody's key can be taken for somebody's name.
 fn clicks_key(sub: &str, key: Option<&str>) -> String {
+    sagaline_saga::planted!("two clicks are two commands" => {
+        return format!("drawn/{}", sagaline_saga::planted::draw());
+    });
     match key {
         Some(key) => format!("key/{key}"),
         None => format!("sub/{sub}"),

@@ -15,7 +15,8 @@ use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::producer::{
-    BaseRecord, DeliveryResult, FutureProducer, FutureRecord, ProducerContext, ThreadedProducer,
+    BaseRecord, DeliveryResult, FutureProducer, FutureRecord, Producer, ProducerContext,
+    ThreadedProducer,
 };
 use rdkafka::types::RDKafkaErrorCode;
 use sagaline_embedded_broker::{BrokerConfig, EmbeddedBroker};
@@ -110,11 +111,9 @@ fn produce_all(address: &str) -> Outcome<()> {
             record = refused;
         }
     }
-    while acknowledged.0.load(Ordering::Relaxed) < RECORDS {
-        if begun.elapsed() > Duration::from_mins(2) {
-            return Err("not everything was acknowledged in two minutes".into());
-        }
-        std::thread::sleep(Duration::from_millis(1));
+    producer.flush(Duration::from_mins(2))?;
+    if acknowledged.0.load(Ordering::Relaxed) < RECORDS {
+        return Err("not everything was acknowledged".into());
     }
     report("produce, acks=all", begun.elapsed());
     Ok(())

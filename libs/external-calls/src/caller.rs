@@ -24,6 +24,23 @@ pub struct CallLimits {
     pub silence_max: NonZeroUsize,
 }
 
+/// When so many different orders in a row got no answer in time, it is not about the orders.
+const SILENCE_MAX: NonZeroUsize = match NonZeroUsize::new(5) {
+    Some(orders) => orders,
+    None => NonZeroUsize::MIN,
+};
+
+impl CallLimits {
+    /// So many calls at a time, each for so long; a party that answers none of five orders in a row is down.
+    pub const fn new(concurrency: NonZeroUsize, time: Duration) -> Self {
+        Self {
+            concurrency,
+            time,
+            silence_max: SILENCE_MAX,
+        }
+    }
+}
+
 /// Makes many calls to one party at once, within limits.
 pub struct Caller {
     /// The dependency's name.

@@ -12,6 +12,26 @@ use crate::{Inbound, Outbound};
 /// The dead letter of a message that `consumer` could not handle and that parks no order there. It is the same event on
 /// every redelivery, but for its timestamp.
 pub fn orphan(consumer: &str, message: &Inbound, rejected: &Rejected, now: Timestamp) -> Outbound {
+    letter(consumer, message, rejected, 1, now)
+}
+
+/// The same for a message that `consumer` did not even try to handle and does not keep: a redrive has to bring it back.
+pub(crate) fn untried(
+    consumer: &str,
+    message: &Inbound,
+    rejected: &Rejected,
+    now: Timestamp,
+) -> Outbound {
+    letter(consumer, message, rejected, 0, now)
+}
+
+fn letter(
+    consumer: &str,
+    message: &Inbound,
+    rejected: &Rejected,
+    attempts: u32,
+    now: Timestamp,
+) -> Outbound {
     let id = message_id(&message.topic, message.partition, message.offset);
     let json: Option<Value> = message
         .value
@@ -33,7 +53,7 @@ pub fn orphan(consumer: &str, message: &Inbound, rejected: &Rejected, now: Times
         _ => None,
     };
     let event = Event {
-        id: derived_event_id(&id, consumer, EventType::DeadLetter, 1),
+        id: derived_event_id(&id, consumer, EventType::DeadLetter, attempts as usize),
         timestamp: now,
         correlation_id: order_id
             .as_ref()
@@ -53,7 +73,7 @@ pub fn orphan(consumer: &str, message: &Inbound, rejected: &Rejected, now: Times
             partition: Some(message.partition),
             offset: Some(message.offset),
             consumer: Some(consumer.to_owned()),
-            attempts: Some(1),
+            attempts: Some(attempts),
             raw,
             dead_letter_id: Some(id.to_string()),
         }

@@ -22,8 +22,18 @@ pub trait Effects<P: Participant>: Send + Sync + 'static {
         requests: &[EffectRequest<P::Effect>],
     ) -> Result<Vec<Result<P::Outcome, EffectFailure>>, Outage>;
 
-    /// The documents of these orders are saved: what was done for them is known there.
-    fn saved(&self, _orders: &[OrderId]) {}
+    /// These orders' documents are saved, and everything that they caused is published. It is called for every order that was
+    /// worked on, changed or not, and it must not wait.
+    fn saved(&self, _saved: &[Saved<'_, P::State>]) {}
+}
+
+/// An order as its saved document has it. Another instance may have saved a later state since, never another history.
+#[derive(Debug)]
+pub struct Saved<'a, S> {
+    /// The order.
+    pub order_id: &'a OrderId,
+    /// Its state.
+    pub state: &'a S,
 }
 
 /// An effect, for one order, because of one event.
@@ -62,8 +72,13 @@ impl Outage {
 
     /// The whole chain of what went wrong, for a log or a person.
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut source: Option<&(dyn std::error::Error + 'static)> = Some(self.source.as_ref());
+        format!("{self}: {}", self.source_chain())
+    }
+
+    /// The same without the dependency.
+    pub(crate) fn source_chain(&self) -> String {
+        let mut text = self.source.to_string();
+        let mut source: Option<&(dyn std::error::Error + 'static)> = self.source.source();
         while let Some(error) = source {
             text.push_str(": ");
             text.push_str(&error.to_string());

@@ -21,7 +21,9 @@ mod runner;
 pub use broker::{Broker, BrokerError, Consumer, Inbound, Outbound, Producer};
 pub use consumer_loop::{BatchHandler, ConsumerLoop, LoopOptions, RuntimeError};
 pub use dead_letter::orphan;
-pub use effects::{EffectRequest, Effects, NoEffects, Outage};
-pub use outbox::{AckedSet, OutboxRelay, RelayFaults};
+pub use effects::{EffectRequest, Effects, NoEffects, Outage, Saved};
+pub use outbox::{
+    AckedSet, AnnounceLimits, Announcement, Announcer, Announcers, OutboxRelay, RelayFaults,
+};
 pub use ports::{HealthSink, Ports, SilentHealth};
 pub use runner::{Runner, RunnerOptions};

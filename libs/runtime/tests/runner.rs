@@ -10,229 +10,14 @@
 mod common;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use common::{FakeBroker, FaultyStore, ManualClock, SwitchedOff, ports};
-use sagaline_contracts::payload::{
-    InventoryReserved, OrderConfirmed, OrderShipped, PaymentAuthorized,
-};
-use sagaline_contracts::{Event, EventType, Money, OrderId, Payload};
-use sagaline_runtime::{EffectRequest, Effects, LoopOptions, Outage, Runner, RunnerOptions};
-use sagaline_saga::{
-    Decision, EffectFailure, OrderRecord, Participant, RetryPolicy, Transition, given,
-};
-use sagaline_store::{Index, Store, Write};
-use serde::{Deserialize, Serialize};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-
-const COLLECTION: &str = "toys";
-
-/// Charges what is reserved; ships what is charged.
-struct Toy;
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct ToyState {
-    charges: u32,
-    shipped: bool,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-struct Charge;
-
-impl Participant for Toy {
-    type State = ToyState;
-    type Effect = Charge;
-    type Outcome = ();
-
-    fn name(&self) -> &'static str {
-        "toy-service"
-    }
-
-    fn subscriptions(&self) -> &'static [EventType] {
-        &[EventType::InventoryReserved, EventType::OrderShipped]
-    }
-
-    fn decide(&self, state: &ToyState, event: &Event) -> Decision<ToyState, Charge> {
-        match &event.payload {
-            Payload::InventoryReserved(_) if state.charges > 0 => Decision::Ignore("charged"),
-            Payload::InventoryReserved(_) => Decision::Effect(Charge),
-            Payload::OrderShipped(_) if state.charges == 0 => Decision::Early("not charged"),
-            Payload::OrderShipped(shipped) => Transition::to(ToyState {
-                shipped: true,
-                ..state.clone()
-            })
-            .emit(OrderConfirmed {
-                order_id: shipped.order_id.clone(),
-                attempt: None,
-            })
-            .into(),
-            _ => Decision::Reject("not mine".to_owned()),
-        }
-    }
-
-    fn settle(&self, state: &ToyState, event: &Event, (): ()) -> Transition<ToyState> {
-        Transition::to(ToyState {
-            charges: state.charges + 1,
-            ..state.clone()
-        })
-        .emit(PaymentAuthorized {
-            order_id: event.order_id.clone().unwrap(),
-            amount: Money::ZERO,
-            auth_id: "a".to_owned(),
-            attempt: None,
-        })
-    }
-}
-
-/// A gateway that can be down, or fail for one order.
-#[derive(Default)]
-struct Gateway {
-    down: AtomicBool,
-    failing: AtomicUsize,
-    calls: AtomicUsize,
-}
-
-#[async_trait]
-impl Effects<Toy> for Gateway {
-    async fn carry_out(
-        &self,
-        requests: &[EffectRequest<Charge>],
-    ) -> Result<Vec<Result<(), EffectFailure>>, Outage> {
-        if self.down.load(Ordering::SeqCst) {
-            return Err(Outage::new("gateway", SwitchedOff));
-        }
-        self.calls.fetch_add(requests.len(), Ordering::SeqCst);
-        let fails = self
-            .failing
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
-                left.checked_sub(1)
-            })
-            .is_ok();
-        let answer = |_| {
-            if fails {
-                Err(EffectFailure::Transient("busy".to_owned()))
-            } else {
-                Ok(())
-            }
-        };
-        Ok(requests.iter().map(answer).collect())
-    }
-}
-
-struct World {
-    store: Arc<FaultyStore>,
-    broker: Arc<FakeBroker>,
-    clock: Arc<ManualClock>,
-    gateway: Arc<Gateway>,
-    token: CancellationToken,
-    running: Option<JoinHandle<()>>,
-}
-
-impl World {
-    fn new() -> Self {
-        Self::on(Arc::default())
-    }
-
-    fn on(broker: Arc<FakeBroker>) -> Self {
-        let mut world = Self {
-            store: Arc::default(),
-            broker,
-            clock: Arc::default(),
-            gateway: Arc::default(),
-            token: CancellationToken::new(),
-            running: None,
-        };
-        world.start();
-        world
-    }
-
-    fn start(&mut self) {
-        let mut options = RunnerOptions::new(COLLECTION);
-        options.retry = RetryPolicy {
-            delays: vec![Duration::from_secs(10)],
-            attempts_max: 3,
-        };
-        options.consumer = LoopOptions {
-            tick_interval: Duration::from_millis(10),
-            ..LoopOptions::default()
-        };
-        let ports = ports(&self.store, &self.broker, &self.clock);
-        let runner = Runner::new(Arc::new(Toy), Arc::clone(&self.gateway), ports, options);
-        self.token = CancellationToken::new();
-        let running = runner.run(self.token.clone());
-        self.running = Some(tokio::spawn(async move { running.await.unwrap() }));
-    }
-
-    /// As a crash: dropped at whatever it waits for.
-    async fn crash(&mut self) {
-        let running = self.running.take().unwrap();
-        running.abort();
-        assert!(running.await.unwrap_err().is_cancelled());
-    }
-
-    async fn until(&self, what: &str, condition: impl Fn() -> bool) {
-        let waited = tokio::time::timeout(Duration::from_secs(20), async {
-            while !condition() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        });
-        assert!(
-            waited.await.is_ok(),
-            "never: {what}; published {:?}",
-            self.broker.distinct()
-        );
-    }
-
-    async fn caught_up(&self) {
-        self.until("the consumer has caught up", || self.broker.lag() == 0)
-            .await;
-    }
-
-    async fn record(&self, id: &str) -> Option<OrderRecord<ToyState>> {
-        let stored = self
-            .store
-            .load(COLLECTION, &[id])
-            .await
-            .unwrap()
-            .remove(0)?;
-        Some(serde_json::from_slice(&stored.body).unwrap())
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        self.token.cancel();
-    }
-}
-
-fn order(id: &str) -> OrderId {
-    OrderId::new(id).unwrap()
-}
-
-fn reserved(id: &str) -> Event {
-    let payload = InventoryReserved {
-        order_id: order(id),
-        reserved_items: Vec::new(),
-        total: None,
-        attempt: None,
-    };
-    given::event(&format!("reserved-{id}"), payload)
-}
-
-fn shipped(id: &str) -> Event {
-    let payload = OrderShipped {
-        order_id: order(id),
-        carrier: "c".into(),
-        tracking_id: "t".into(),
-        attempt: None,
-    };
-    given::event(&format!("shipped-{id}"), payload)
-}
-
-const BOTH: [EventType; 2] = [EventType::PaymentAuthorized, EventType::OrderConfirmed];
+use common::FakeBroker;
+use common::world::{BOTH, ToyState, World, order, reserved, shipped};
+use sagaline_contracts::EventType;
+use sagaline_saga::OrderRecord;
+use sagaline_store::{Index, Write};
 
 #[tokio::test(start_paused = true)]
 async fn the_producer_is_connected_before_the_first_message_and_again_after_a_refusal() {
@@ -248,6 +33,30 @@ async fn the_producer_is_connected_before_the_first_message_and_again_after_a_re
     world.broker.send_event(&reserved("o-1"));
     world.caught_up().await;
     assert_eq!(world.broker.producers.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_does_not_end_is_left_to_the_next_start() {
+    let mut world = World::new();
+    world.gateway.hangs.store(true, Ordering::SeqCst);
+    world.broker.send_event(&reserved("o"));
+    world
+        .until("the gateway was called", || {
+            world.gateway.calls.load(Ordering::SeqCst) == 1
+        })
+        .await;
+    world.token.cancel();
+    let ended = world.running.take().unwrap();
+    tokio::time::timeout(Duration::from_secs(9), ended)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(world.broker.lag(), 1, "it is not committed");
+
+    world.gateway.hangs.store(false, Ordering::SeqCst);
+    world.start();
+    world.caught_up().await;
+    assert_eq!(world.record("o").await.unwrap().state.charges, 1);
 }
 
 #[tokio::test]
@@ -463,4 +272,45 @@ async fn a_shutdown_in_an_outage_leaves_the_batch_for_the_next_instance() {
     world.start();
     world.caught_up().await;
     assert_eq!(world.broker.distinct(), [EventType::PaymentAuthorized]);
+}
+
+#[tokio::test]
+async fn what_is_saved_is_told_as_it_is_saved_and_a_tick_tells_as_well() {
+    let world = World::new();
+    world.broker.send_event(&reserved("a"));
+    world.broker.send_event(&shipped("early"));
+    world.caught_up().await;
+    let told = |world: &World| world.gateway.told.lock().clone();
+    assert_eq!(told(&world), [("a".to_owned(), 1), ("early".to_owned(), 0)]);
+
+    // the effect of a later try is carried out by a tick, without a message
+    world.gateway.told.lock().clear();
+    world.gateway.failing.store(1, Ordering::SeqCst);
+    world.broker.send_event(&reserved("slow"));
+    world.caught_up().await;
+    assert_eq!(told(&world), [("slow".to_owned(), 0)], "not charged yet");
+    world.clock.advance(Duration::from_secs(15));
+    world
+        .until("the later try is told", || {
+            told(&world).contains(&("slow".to_owned(), 1))
+        })
+        .await;
+    assert_eq!(world.record("slow").await.unwrap().state.charges, 1);
+}
+
+#[tokio::test]
+async fn a_lost_race_is_told_with_the_winners_state() {
+    let world = World::new();
+    let mut winner = OrderRecord::<ToyState>::unknown(order("o"));
+    winner.state.charges = 7;
+    let body = serde_json::to_vec(&winner).unwrap().into();
+    *world.store.rival.lock() = Some(Write {
+        id: "o".to_owned(),
+        expected: 0,
+        body,
+        index: Index::default(),
+    });
+    world.broker.send_event(&reserved("o"));
+    world.caught_up().await;
+    assert_eq!(*world.gateway.told.lock(), [("o".to_owned(), 7)]);
 }

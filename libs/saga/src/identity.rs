@@ -23,6 +23,9 @@ pub fn derived_event_id(
     kind: EventType,
     ordinal: usize,
 ) -> EventId {
+    crate::planted!("ids not derived" => {
+        return derive(&["drawn", &crate::planted::draw().to_string(), service]);
+    });
     derive(&[
         "emission",
         cause.as_str(),

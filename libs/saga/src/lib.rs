@@ -9,12 +9,15 @@ mod clock;
 #[cfg(feature = "given")]
 pub mod given;
 mod identity;
+#[cfg(feature = "given")]
+pub mod laws;
 mod participant;
+pub mod planted;
 mod record;
 mod retry;
 mod session;
 
-pub use clock::Clock;
+pub use clock::{CLOCK_LEAD_MAX, Clock};
 pub use identity::{command_id, derived_event_id, message_id};
 pub use participant::{Decision, EffectFailure, Participant, Standing, Transition};
 pub use record::{

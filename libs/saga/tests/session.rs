@@ -445,13 +445,15 @@ fn a_redrive_without_an_edit_fails_again_as_another_attempt_of_the_same_letter()
     let mut world = World::new();
     world.deliver([poison(7)]);
     world.deliver_each([reserved()]);
-    let command = redrive(
+    let mut command = redrive(
         "redrive",
         EventType::OrderCreated,
         7,
         RedriveAction::Redrive,
         None,
     );
+    // Decided on a machine whose clock is ahead of this service's.
+    command.timestamp = at(20);
     assert_eq!(world.deliver_each([command]), [EventType::DeadLetter]);
     let [Payload::DeadLetter(first), Payload::DeadLetter(second)] =
         [0, 1].map(|n| decoded(&world.published[n]).payload)
@@ -461,6 +463,11 @@ fn a_redrive_without_an_edit_fails_again_as_another_attempt_of_the_same_letter()
     assert_eq!(first.dead_letter_id, second.dead_letter_id);
     assert_ne!(world.published[0].id, world.published[1].id);
     assert_eq!(second.attempts, Some(2));
+    let died_again = decoded(&world.published[1]).timestamp;
+    assert!(
+        died_again > at(20),
+        "{died_again} is not later than the redrive, so it looks as if nothing waited"
+    );
     assert_eq!(
         world.record.parked.len(),
         2,
@@ -717,4 +724,24 @@ proptest! {
         ids.dedup();
         prop_assert_eq!(ids.len(), 3);
     }
+}
+
+#[test]
+fn a_message_that_is_brought_along_after_it_was_handled_is_not_handled_again() {
+    let mut world = World::new();
+    world.deliver_each([created(), reserved()]);
+    assert_eq!(world.charges, 1);
+    let mut along = redrive(
+        "redrive",
+        EventType::InventoryReserved,
+        99,
+        RedriveAction::Redrive,
+        Some(&reserved()),
+    );
+    if let Payload::RedriveRequested(redrive) = &mut along.payload {
+        redrive.consumers = vec!["toy-service".to_owned()];
+    }
+    assert_eq!(world.deliver_each([along]), []);
+    assert_eq!(world.charges, 1);
+    assert!(world.record.parked.is_empty());
 }

@@ -6,12 +6,15 @@ use axum::Router;
 use sagaline_contracts::Timestamp;
 use sagaline_runtime::{HealthSink, Ports};
 use sagaline_saga::Clock;
-use sagaline_service_kit::auth::JwtKeys;
+use sagaline_service_kit::auth::{AdminLimits, JwtKeys};
 use sagaline_service_kit::clock::SystemClock;
+use sagaline_service_kit::config::LimitArgs;
 use sagaline_service_kit::http::{self, HttpOptions, HttpStack};
-use sagaline_service_kit::{CorsOrigins, Health};
+use sagaline_service_kit::{AdminGate, CorsOrigins, Health, ids};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// The machine's clock as the runtime's port.
 #[derive(Debug, Clone, Copy, Default)]
@@ -37,6 +40,21 @@ impl HealthSink for KitHealth {
     }
 }
 
+/// Where a service's requests come in.
+#[derive(Debug)]
+pub enum Front {
+    /// A port of this machine.
+    Listener(TcpListener),
+    /// Callers in the same process: they get the routes, with everything around them.
+    InProcess(oneshot::Sender<Router>),
+}
+
+impl From<TcpListener> for Front {
+    fn from(listener: TcpListener) -> Self {
+        Self::Listener(listener)
+    }
+}
+
 /// What a running service has around it.
 #[derive(Clone)]
 pub struct ServiceHost {
@@ -46,10 +64,14 @@ pub struct ServiceHost {
     pub health: Health,
     /// Who may sign in.
     pub keys: JwtKeys,
+    /// How often they may call admin endpoints.
+    pub admin_limits: AdminLimits,
     /// Which pages may call.
     pub cors: CorsOrigins,
     /// The limits of the HTTP server.
     pub http: HttpOptions,
+    /// Draws the ids of what starts outside and brings none.
+    pub draw_id: fn() -> Uuid,
     /// Cancelled when the service shall stop: take no new work, finish what was begun, return.
     pub shutdown: CancellationToken,
 }
@@ -73,27 +95,46 @@ impl ServiceHost {
             ports,
             health,
             keys,
+            admin_limits: AdminLimits::default(),
             cors,
             http: HttpOptions::default(),
+            draw_id: ids::random_uuid,
             shutdown,
         }
     }
 
+    /// The same host with limits that were configured.
+    #[must_use]
+    pub fn with_limits(mut self, limits: &LimitArgs) -> Self {
+        self.admin_limits = limits.admin();
+        self.http.max_connections = usize::try_from(limits.max_connections).unwrap_or(usize::MAX);
+        self
+    }
+
+    /// What stands before the admin endpoints.
+    pub fn gate(&self) -> AdminGate {
+        AdminGate::with_limits(self.keys.clone(), self.admin_limits)
+    }
+
     /// Serves `routes` with everything around them until the shutdown, then drains.
-    pub async fn serve(&self, listener: TcpListener, routes: Router) -> anyhow::Result<()> {
+    pub async fn serve(&self, front: impl Into<Front>, routes: Router) -> anyhow::Result<()> {
         let stack = HttpStack {
             health: self.health.clone(),
             cors: self.cors.clone(),
             shutdown: self.shutdown.clone(),
             options: self.http,
         };
-        http::serve(
-            listener,
-            stack.wrap(routes),
-            self.shutdown.clone(),
-            self.http,
-        )
-        .await?;
+        let routes = stack.wrap(routes);
+        match front.into() {
+            Front::Listener(listener) => {
+                http::serve(listener, routes, self.shutdown.clone(), self.http).await?;
+            }
+            Front::InProcess(callers) => {
+                // Whoever has gone will not call; the service runs all the same.
+                let _ = callers.send(routes);
+                self.shutdown.cancelled().await;
+            }
+        }
         Ok(())
     }
 }

@@ -5,9 +5,11 @@
 
 mod host;
 mod process;
+mod records;
 
-pub use host::{KitClock, KitHealth, ServiceHost};
+pub use host::{Front, KitClock, KitHealth, ServiceHost};
 pub use process::{ServiceSpec, main};
+pub use records::Records;
 
 /// Events are many small pieces on several threads: glibc's allocator took a third of the processor's time.
 #[global_allocator]

@@ -133,6 +133,7 @@ impl Bench {
         stands: fn(Reservation) -> Hold,
         expected: u64,
     ) -> anyhow::Result<()> {
+        let mut saved = Vec::with_capacity(requests.len());
         let writes = requests.iter().zip(held).map(|(request, items)| {
             let reservation = Reservation {
                 attempt: 1,
@@ -148,6 +149,7 @@ impl Bench {
             let applied =
                 json!([{ "id": "e", "emitted": [{ "event": { "note": "x".repeat(600) } }] }]);
             let body = json!({ "orderId": request.order_id, "state": state, "applied": applied });
+            saved.push((&request.order_id, state));
             Write {
                 id: request.order_id.to_string(),
                 expected,
@@ -156,9 +158,9 @@ impl Bench {
             }
         });
         self.store.save(ORDERS, writes.collect()).await?;
-        let orders: Vec<OrderId> = requests.iter().map(|one| one.order_id.clone()).collect();
         let started = Instant::now();
-        self.ledger.learn(&orders).await?;
+        self.ledger
+            .learn(saved.iter().map(|(order_id, state)| (*order_id, state)));
         self.spent.learn += started.elapsed();
         Ok(())
     }

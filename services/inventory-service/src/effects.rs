@@ -3,15 +3,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use parking_lot::Mutex;
-use sagaline_contracts::OrderId;
-use sagaline_runtime::{EffectRequest, Effects, Outage};
+use sagaline_runtime::{EffectRequest, Effects, Outage, Saved};
 use sagaline_saga::EffectFailure;
-use tokio::sync::Notify;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Effect, Inventory, Outcome};
+use crate::domain::{Effect, Inventory, InventoryState, Outcome};
 use crate::stock::{Ledger, LedgerError, Sightings};
 
 /// A SKU that no batch writes is settled by the second of these.
@@ -20,24 +17,16 @@ const SETTLE_INTERVAL: Duration = Duration::from_millis(200);
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 /// How long the last settling may take when the service stops. What it leaves, the next process finds.
 const FLUSH_LIMIT: Duration = Duration::from_secs(2);
-/// Saved orders that wait to be read again; beyond, the sweep finds them.
-const SAVED_MAX: usize = 50_000;
 
 /// The inventory's effects on stock.
 pub struct StockEffects {
     ledger: Ledger,
-    saved: Mutex<Vec<OrderId>>,
-    wake: Notify,
 }
 
 impl StockEffects {
     /// Effects on the stock that `ledger` writes.
     pub fn new(ledger: Ledger) -> Self {
-        Self {
-            ledger,
-            saved: Mutex::default(),
-            wake: Notify::new(),
-        }
+        Self { ledger }
     }
 
     /// The stock itself.
@@ -49,23 +38,8 @@ impl StockEffects {
     ///
     /// An outage costs nothing but time here: what is not settled now is found by a later sweep.
     pub async fn maintain(&self, shutdown: CancellationToken) {
-        let mut settle = tokio::time::interval(SETTLE_INTERVAL);
-        let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
-        settle.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut sightings = Sightings::default();
-        loop {
-            let done = tokio::select! {
-                () = shutdown.cancelled() => break,
-                () = self.wake.notified() => self.learn_saved().await,
-                _ = settle.tick() => self.ledger.settle_idle(false).await,
-                _ = sweep.tick() => self.ledger.sweep(&mut sightings).await,
-            };
-            if let Err(error) = done {
-                // The consumer reports the outage.
-                tracing::debug!(error = %error, "the stock could not be settled just now");
-            }
-        }
+        // Each on its own: none of them keeps another from its turn.
+        tokio::join!(self.keep_settling(&shutdown), self.keep_sweeping(&shutdown),);
         match tokio::time::timeout(FLUSH_LIMIT, self.flush()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::info!(error = %error, "left unsettled for the next start"),
@@ -73,15 +47,47 @@ impl StockEffects {
         }
     }
 
-    /// Settles everything that is decided.
-    pub async fn flush(&self) -> Result<(), LedgerError> {
-        self.learn_saved().await?;
-        self.ledger.settle_idle(true).await
+    async fn keep_settling(&self, shutdown: &CancellationToken) {
+        let mut ticks = ticks(SETTLE_INTERVAL);
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            note(self.ledger.settle_idle(false).await);
+        }
     }
 
-    async fn learn_saved(&self) -> Result<(), LedgerError> {
-        let saved = std::mem::take(&mut *self.saved.lock());
-        Ok(self.ledger.learn(&saved).await?)
+    async fn keep_sweeping(&self, shutdown: &CancellationToken) {
+        let mut ticks = ticks(SWEEP_INTERVAL);
+        let mut sightings = Sightings::default();
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            note(self.ledger.sweep(&mut sightings).await);
+        }
+    }
+
+    /// Settles everything that is decided.
+    pub async fn flush(&self) -> Result<(), LedgerError> {
+        self.ledger.settle_idle(true).await
+    }
+}
+
+fn ticks(interval: Duration) -> Interval {
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+fn note(done: Result<(), LedgerError>) {
+    if let Err(error) = done {
+        // The consumer reports the outage.
+        tracing::debug!(error = %error, "the stock could not be settled just now");
     }
 }
 
@@ -94,13 +100,8 @@ impl Effects<Inventory> for StockEffects {
         Ok(self.ledger.carry_out(requests).await?)
     }
 
-    /// The runtime tells who is saved, not what: it may be another instance's outcome that came first. So the documents are read
-    /// again, in the background.
-    fn saved(&self, orders: &[OrderId]) {
-        let mut saved = self.saved.lock();
-        let room = SAVED_MAX.saturating_sub(saved.len());
-        saved.extend(orders.iter().take(room).cloned());
-        drop(saved);
-        self.wake.notify_one();
+    fn saved(&self, saved: &[Saved<'_, InventoryState>]) {
+        self.ledger
+            .learn(saved.iter().map(|saved| (saved.order_id, saved.state)));
     }
 }

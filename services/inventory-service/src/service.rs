@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sagaline_runtime::{Runner, RunnerOptions};
-use sagaline_service_host::ServiceHost;
-use sagaline_service_kit::AdminGate;
-use tokio::net::TcpListener;
+use sagaline_service_host::{Front, ServiceHost};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::Inventory;
@@ -23,11 +21,11 @@ const SEED_RETRY: Duration = Duration::from_millis(500);
 pub struct Options {}
 
 /// Runs the service until the shutdown, then drains.
-pub async fn run(host: ServiceHost, _: Options, listener: TcpListener) -> anyhow::Result<()> {
+pub async fn run(host: ServiceHost, _: Options, front: impl Into<Front>) -> anyhow::Result<()> {
     let (store, clock) = (Arc::clone(&host.ports.store), Arc::clone(&host.ports.clock));
     let ledger = Ledger::new(Arc::clone(&store), Arc::clone(&clock), Limits::default());
     let effects = Arc::new(StockEffects::new(ledger));
-    let gate = AdminGate::new(host.keys.clone());
+    let gate = host.gate();
     let routes = http::routes(store, clock, Arc::clone(&effects), gate);
     let work = async {
         if !seeded(&host).await {
@@ -49,7 +47,7 @@ pub async fn run(host: ServiceHost, _: Options, listener: TcpListener) -> anyhow
         let (result, ()) = tokio::join!(consume, effects.maintain(consumed.clone()));
         result.map_err(anyhow::Error::from)
     };
-    tokio::try_join!(host.serve(listener, routes), work).map(|_| ())
+    tokio::try_join!(host.serve(front, routes), work).map(|_| ())
 }
 
 /// Waits until the catalogue is in stock; `false` when the service shall stop instead.
@@ -58,6 +56,7 @@ async fn seeded(host: &ServiceHost) -> bool {
         tracing::warn!(%error, "the catalogue is not in stock yet: waiting for the store");
         host.ports.health.down("store", &error.to_string());
         tokio::select! {
+            biased;
             () = host.shutdown.cancelled() => return false,
             () = tokio::time::sleep(SEED_RETRY) => {}
         }

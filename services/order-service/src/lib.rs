@@ -2,7 +2,6 @@
 //!
 //! Read [`domain`] first: it has every decision. [`intake`] saves new orders together, `http` asks and answers.
 
-pub mod announce;
 pub mod domain;
 mod http;
 pub mod intake;

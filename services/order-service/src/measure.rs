@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::{COLLECTION, Order, OrderSaga, Phase, SERVICE};
 
-const CENSUS_INTERVAL: Duration = Duration::from_secs(5);
+const CENSUS_INTERVAL: Duration = Duration::from_secs(10);
 /// Beyond so many orders that wait for something, the census is an estimate.
-const CENSUS_MAX: usize = 5_000;
+const CENSUS_MAX: usize = 2_000;
 
 /// The service's own metrics, with their handles kept.
 pub struct Gauges {
@@ -212,6 +212,7 @@ pub async fn count_now_and_then(
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            biased;
             () = shutdown.cancelled() => return,
             _ = ticks.tick() => {}
         }

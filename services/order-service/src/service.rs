@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use sagaline_runtime::{AckedSet, OutboxRelay, Producer, Runner, RunnerOptions};
-use sagaline_service_host::{ServiceHost, ServiceSpec};
+use sagaline_runtime::{
+    AckedSet, AnnounceLimits, Announcer, OutboxRelay, Producer, Runner, RunnerOptions,
+};
+use sagaline_service_host::{Front, ServiceHost, ServiceSpec};
 use sagaline_service_kit::config::ServiceDefaults;
-use sagaline_service_kit::{AdminGate, ids};
-use tokio::net::TcpListener;
+use sagaline_service_kit::telemetry;
 
-use crate::announce::Announcer;
 use crate::domain::{COLLECTION, OrderSaga, SERVICE};
 use crate::http::{self, App};
 use crate::intake::{Intake, IntakeLimits};
@@ -31,7 +31,11 @@ pub const SPEC: ServiceSpec = ServiceSpec {
 };
 
 /// Runs the service until the host's shutdown, then drains.
-pub async fn run(host: ServiceHost, options: Options, listener: TcpListener) -> anyhow::Result<()> {
+pub async fn run(
+    host: ServiceHost,
+    options: Options,
+    front: impl Into<Front>,
+) -> anyhow::Result<()> {
     let saga = OrderSaga {
         timeout: options.saga_timeout,
     };
@@ -42,7 +46,11 @@ pub async fn run(host: ServiceHost, options: Options, listener: TcpListener) -> 
     let relay = OutboxRelay::new(Arc::clone(&producer), acked.clone(), options.relay_faults());
     let gauges = Arc::new(Gauges::default());
     let waiters = Waiters::default();
-    let (announcer, announcers) = Announcer::new(relay.clone());
+    let (announcer, announcers) = Announcer::new(
+        relay.clone(),
+        AnnounceLimits::default(),
+        telemetry::outbox_left_to_sweep(SERVICE),
+    );
     let (intake, workers) = Intake::new(
         Arc::clone(&ports.store),
         announcer,
@@ -78,10 +86,10 @@ pub async fn run(host: ServiceHost, options: Options, listener: TcpListener) -> 
         relay: relay.clone(),
         producer,
         checkout_wait: options.checkout_wait,
-        draw_id: ids::random_uuid,
+        draw_id: host.draw_id,
         shutdown: host.shutdown.clone(),
     };
-    let routes = http::routes(app, AdminGate::new(host.keys.clone()));
+    let routes = http::routes(app, host.gate());
     let connect = async {
         // Not now: then with the first order.
         if let Err(error) = lazy.connect().await {
@@ -96,7 +104,7 @@ pub async fn run(host: ServiceHost, options: Options, listener: TcpListener) -> 
         count_now_and_then(ports, relay, gauges, host.shutdown.clone()).await;
         Ok(())
     };
-    tokio::try_join!(host.serve(listener, routes), consume, census)?;
+    tokio::try_join!(host.serve(front, routes), consume, census)?;
     drained.await.context("the intake ended early")?;
     Ok(())
 }

@@ -102,7 +102,7 @@ impl Payment {
                 "a reservation for this attempt, or a later one, was seen before",
             );
         }
-        if attempt <= self.barred {
+        if attempt <= self.barred && !sagaline_saga::planted!("barred attempt charged") {
             return Decision::Ignore("the attempt was undone before its reservation came");
         }
         match (&self.charge, reserved.total) {
@@ -132,7 +132,7 @@ impl Payment {
         if request.action != Action::RefundPayment {
             return Decision::Ignore("inventory releases, not payment");
         }
-        if request.decided_by.is_none() {
+        if request.decided_by.is_none() && !sagaline_saga::planted!("refund without check") {
             return Decision::Ignore("a wish: shipping rules on it");
         }
         let order_id = &request.order_id;
@@ -155,6 +155,12 @@ impl Payment {
                 auth_id: auth_id.clone(),
                 amount: *amount,
             }),
+            _ if attempt > self.attempt
+                && attempt > self.barred
+                && sagaline_saga::planted!("unseen charge not voided") =>
+            {
+                self.barred(order_id, attempt).into()
+            }
             _ if attempt > self.attempt && attempt > self.barred => {
                 Decision::Effect(PaymentEffect::Void { key })
             }
@@ -198,6 +204,9 @@ impl Payment {
         };
         let mut next = self.with(charge);
         next.attempt = attempt;
+        if sagaline_saga::planted!("declined without a ruling") {
+            return Transition::to(next).emit(failed(order_id, attempt, reason));
+        }
         // Without a payment shipping can never be reached in this attempt, so nobody else needs to rule on it.
         Transition::to(next)
             .emit(failed(order_id, attempt, reason.clone()))
@@ -269,9 +278,15 @@ fn failed(order_id: &OrderId, attempt: u32, reason: String) -> PaymentFailed {
 
 /// The idempotency key of an attempt's charge. No order id holds a slash, so it begins with the order's id and no other's.
 fn charge_key(order_id: &OrderId, attempt: u32) -> String {
+    sagaline_saga::planted!("another key at each call" => {
+        let call = sagaline_saga::planted::draw();
+        return format!("{order_id}/{attempt}-{call}");
+    });
     format!("{order_id}/{attempt}")
 }
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod schedules;
 #[cfg(test)]

@@ -27,7 +27,8 @@ pub trait Gateway: Send + Sync + 'static {
         amount: Money,
     ) -> Result<Authorization, CallError>;
 
-    /// Pays the charge `auth_id` back.
+    /// Pays the charge `auth_id` back. One that was [voided](Self::void) meanwhile is paid back already: that is an answer like
+    /// any other, and moves nothing. (An instance voids a key while another one's charge under it is about to be saved.)
     async fn refund(&self, key: &str, auth_id: &str, amount: Money) -> Result<Refunded, CallError>;
 
     /// Sees to it that nothing is charged under the key of an [`authorize`](Self::authorize): a charge that was made is

@@ -5,36 +5,38 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use sagaline_contracts::{Money, OrderId};
-use sagaline_service_kit::{Json, Path, Problem};
+use sagaline_service_host::Records;
+use sagaline_service_kit::{Api, Json, Operation, Path, Problem};
 use sagaline_store::Store;
-use serde::{Deserialize, Serialize};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::COLLECTION;
-use crate::domain::{Charge, Payment};
+use crate::domain::{Charge, Payment, SERVICE};
 
 /// The service's routes, on its documents in `store`; `gateway` is named in the answers.
 pub fn routes(store: Arc<dyn Store>, gateway: &'static str) -> Router {
-    Router::new()
-        .route("/payments/{orderId}", get(payment))
-        .with_state(Reader { store, gateway })
+    let describe = Operation::new("showPayment", "An order's payment")
+        .path::<OrderId>("orderId", "The order")
+        .answers::<PaymentView<'_>>(200, "The payment")
+        .refuses(404, "No payment of this order is known here");
+    Api::new(SERVICE, "Charges once per attempt, and refunds")
+        .get("/payments/{orderId}", payment, describe)
+        .with_state(Reader {
+            records: Records::new(store, COLLECTION, "payment", "payments"),
+            gateway,
+        })
 }
 
 #[derive(Clone)]
 struct Reader {
-    store: Arc<dyn Store>,
+    records: Records,
     gateway: &'static str,
 }
 
-/// What is read of an order's record.
-#[derive(Deserialize)]
-struct Document {
-    state: Payment,
-}
-
 /// The answer.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct PaymentView<'a> {
     order_id: &'a OrderId,
@@ -55,19 +57,8 @@ async fn payment(
     State(reader): State<Reader>,
     Path(order_id): Path<OrderId>,
 ) -> Result<Response, Problem> {
-    let found = reader.store.load(COLLECTION, &[order_id.as_str()]).await.map_err(|error| {
-        tracing::warn!(%order_id, error = &error as &dyn std::error::Error, "payment could not be read");
-        Problem::unavailable("payments cannot be read just now; try again", 1)
-    })?;
-    let Some(stored) = found.into_iter().flatten().next() else {
-        let detail = format!("no payment of order {order_id} is known here");
-        return Err(Problem::not_found(detail).instance(format!("/payments/{order_id}")));
-    };
-    let document: Document = serde_json::from_slice(&stored.body).map_err(|error| {
-        tracing::error!(%order_id, %error, "the order's record is not what this service writes");
-        Problem::internal()
-    })?;
-    let view = PaymentView::new(&order_id, &document.state, reader.gateway);
+    let payment: Payment = reader.records.state(&order_id).await?;
+    let view = PaymentView::new(&order_id, &payment, reader.gateway);
     Ok(Json(view).into_response())
 }
 
@@ -229,5 +220,31 @@ mod tests {
         let (status, body) = get(holding(b"{\"state\":7}".to_vec()).await, "/payments/o-1").await;
         assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
         assert!(!body.to_string().contains("state"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn every_route_is_described_and_answers_are_as_described() {
+        use sagaline_service_kit::openapi::testing::{agreed, complaints, described};
+        let record = serde_json::to_vec(&OrderRecord::<Payment>::unknown(
+            OrderId::new("o-1").unwrap(),
+        ));
+        let store = holding(record.unwrap()).await;
+        let description = agreed(routes(store.clone(), "simulated")).await;
+        let route = "GET /payments/{orderId}";
+        for expected in [route, "GET /health", "GET /healthz", "GET /metrics"] {
+            assert!(described(&description).contains(expected), "{expected}");
+        }
+        for (path, expected) in [
+            ("o-1", 200),
+            ("o-2", 404),
+            ("a%20b", 400),
+            ("%00", 400),
+            ("%FF", 400),
+        ] {
+            let (status, answer) = get(store.clone(), &format!("/payments/{path}")).await;
+            assert_eq!(status, expected, "{path}: {answer}");
+            let complaints = complaints(&description, route, expected, &answer);
+            assert_eq!(complaints, Vec::<String>::new(), "{path}: {answer}");
+        }
     }
 }

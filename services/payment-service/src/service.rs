@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use sagaline_external_calls::{CallLimits, Flaky, Rate, Rehearsal};
 use sagaline_runtime::{Runner, RunnerOptions};
-use sagaline_service_host::ServiceHost;
-use tokio::net::TcpListener;
+use sagaline_service_host::{Front, ServiceHost};
 
 use crate::COLLECTION;
 use crate::domain::Payments;
@@ -75,12 +74,6 @@ pub struct Options {
     pub gateway_time_limit_ms: u64,
 }
 
-/// When so many different orders in a row got no answer in time, the gateway is down.
-const SILENCE_MAX: NonZeroUsize = match NonZeroUsize::new(5) {
-    Some(orders) => orders,
-    None => NonZeroUsize::MIN,
-};
-
 impl Options {
     /// The simulated gateway that these flags describe.
     pub fn gateway(&self) -> SimulatedGateway {
@@ -98,23 +91,20 @@ impl Options {
 
     /// The limits that the gateway is called within.
     pub fn limits(&self) -> CallLimits {
-        CallLimits {
-            concurrency: self.gateway_concurrency,
-            time: Duration::from_millis(self.gateway_time_limit_ms),
-            silence_max: SILENCE_MAX,
-        }
+        CallLimits::new(
+            self.gateway_concurrency,
+            Duration::from_millis(self.gateway_time_limit_ms),
+        )
     }
 }
 
 /// Runs the service on a simulated gateway until the shutdown, then drains.
-pub async fn run(host: ServiceHost, options: Options, listener: TcpListener) -> anyhow::Result<()> {
-    run_on(
-        host,
-        Arc::new(options.gateway()),
-        options.limits(),
-        listener,
-    )
-    .await
+pub async fn run(
+    host: ServiceHost,
+    options: Options,
+    front: impl Into<Front>,
+) -> anyhow::Result<()> {
+    run_on(host, Arc::new(options.gateway()), options.limits(), front).await
 }
 
 /// Runs the service on any gateway until the shutdown, then drains.
@@ -122,7 +112,7 @@ pub async fn run_on(
     host: ServiceHost,
     gateway: Arc<dyn Gateway>,
     limits: CallLimits,
-    listener: TcpListener,
+    front: impl Into<Front>,
 ) -> anyhow::Result<()> {
     let ports = host.ports.clone();
     let routes = http::routes(ports.store.clone(), gateway.name());
@@ -134,7 +124,7 @@ pub async fn run_on(
         RunnerOptions::new(COLLECTION),
     );
     let consume = async { Ok(runner.run(host.shutdown.clone()).await?) };
-    tokio::try_join!(consume, host.serve(listener, routes))?;
+    tokio::try_join!(consume, host.serve(front, routes))?;
     Ok(())
 }
 

@@ -12,11 +12,16 @@ use crate::projector::merge_all;
 
 const PAGE: usize = 500;
 
-/// Keeps a decision, and shows it. The first one counts; done again after a crash, it finishes what was begun.
+/// Keeps a decision, and shows it. Done again after a crash, it finishes what was begun. A letter that dies at one more service after
+/// it was decided is decided once more: that is another decision, and both are kept.
 pub(crate) async fn keep(store: &dyn Store, discard: OrphanDiscard) -> Result<(), Outage> {
     let body = serde_json::to_vec(&discard).map_err(|error| Outage::new("store", error))?;
     let write = Write {
-        id: discard.dead_letter_id.clone(),
+        id: if sagaline_saga::planted!("one decision per letter") {
+            discard.dead_letter_id.clone()
+        } else {
+            discard.command_id.to_string()
+        },
         expected: 0,
         body: body.into(),
         index: Index {
@@ -26,7 +31,7 @@ pub(crate) async fn keep(store: &dyn Store, discard: OrphanDiscard) -> Result<()
     };
     store.save(ORPHAN_DISCARDS, vec![write]).await?;
     let stored = store
-        .load(ORPHAN_DISCARDS, &[&discard.dead_letter_id])
+        .load(ORPHAN_DISCARDS, &[discard.command_id.as_str()])
         .await?;
     let first = stored.into_iter().flatten().next();
     let first = first.and_then(|stored| serde_json::from_slice(&stored.body).ok());
@@ -51,7 +56,8 @@ pub(crate) async fn show_all(store: &dyn Store) -> Result<(), Outage> {
 }
 
 async fn show(store: &dyn Store, discards: Vec<OrphanDiscard>) -> Result<(), Outage> {
+    // The audit first: a letter that is shown as decided is not decided again, so nobody would come back to it.
+    merge_all(store, discards.iter().map(Audit::of_discard).collect()).await?;
     let letters = discards.iter().map(PostMortem::discarded).collect();
-    merge_all(store, letters).await?;
-    merge_all(store, discards.iter().map(Audit::of_discard).collect()).await
+    merge_all(store, letters).await
 }

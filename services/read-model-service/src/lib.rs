@@ -18,8 +18,8 @@ pub mod stats;
 mod testing;
 
 pub use rebuild::{
-    ExportError, RebuildError, RebuildOptions, RebuildReport, export, is_rebuild_unfinished,
-    rebuild,
+    ExportError, RebuildError, RebuildOptions, RebuildReport, Rebuilds, export,
+    is_rebuild_unfinished, rebuild,
 };
 pub use service::{Options, run};
 

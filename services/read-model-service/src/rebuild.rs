@@ -1,11 +1,13 @@
 //! Building the read model anew, and writing it out for a comparison.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sagaline_contracts::Timestamp;
 use sagaline_runtime::{BrokerError, Consumer, Inbound, Outage, Ports};
 use sagaline_store::{Index, Store, StoreError, Write};
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
@@ -41,7 +43,7 @@ impl Default for RebuildOptions {
 }
 
 /// What a rebuild did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RebuildReport {
     /// Messages that were read.
@@ -50,6 +52,7 @@ pub struct RebuildReport {
     pub orders: u64,
     /// How long it took, in milliseconds on the wire.
     #[serde(rename = "tookMs", serialize_with = "as_ms")]
+    #[schemars(with = "f64")]
     pub took: Duration,
 }
 
@@ -71,6 +74,26 @@ pub enum RebuildError {
     Outage(#[from] Outage),
 }
 
+/// The rebuilds of this process.
+#[derive(Debug, Default)]
+pub struct Rebuilds {
+    /// Held by the rebuild that is under way.
+    pub(crate) running: Arc<tokio::sync::Mutex<()>>,
+    cleared: AtomicU64,
+}
+
+impl Rebuilds {
+    /// How often the read model was cleared. Whoever remembers documents from before forgets them: versions begin anew, so a save
+    /// that goes by an old one may not conflict, and overwrite what the rebuild has found.
+    pub(crate) fn cleared(&self) -> u64 {
+        self.cleared.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn note_cleared(&self) {
+        self.cleared.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
 /// Clears the read model and projects every topic again, from its beginning to where it ends now.
 ///
 /// The service may run meanwhile: the projection is commutative and saved by compare-and-set, so it does not matter who
@@ -79,11 +102,23 @@ pub async fn rebuild(
     ports: &Ports,
     options: RebuildOptions,
 ) -> Result<RebuildReport, RebuildError> {
+    rebuild_beside(ports, options, &Rebuilds::default()).await
+}
+
+/// The same, in a process that projects as well.
+pub(crate) async fn rebuild_beside(
+    ports: &Ports,
+    options: RebuildOptions,
+    rebuilds: &Rebuilds,
+) -> Result<RebuildReport, RebuildError> {
     let began = Instant::now();
     let beginning = ports.clock.now();
     mark(&*ports.store, beginning).await?;
     for collection in PROJECTED {
-        ports.store.clear(collection).await?;
+        let cleared = ports.store.clear(collection).await;
+        // It may have happened although the answer was lost.
+        rebuilds.note_cleared();
+        cleared?;
     }
     let projector = Projector::new(
         ports.clone(),

@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 
 use crate::projection::{Entry, LetterState, Order, OrphanDiscard, PROJECTOR, PostMortem};
 
+/// How deep an edited payload may be nested: it is sent within an event within a request, and has to be read there.
+const PAYLOAD_DEPTH_MAX: usize = 100;
+
 /// What an operator asks.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Wish {
@@ -84,10 +87,16 @@ pub(crate) fn plan(
         }));
     };
     let consumers = waiting(letter);
+    let is_deep = |payload: &Value| !is_shallow(payload, PAYLOAD_DEPTH_MAX);
+    if wish.payload.as_ref().is_some_and(is_deep) {
+        return Err(Refusal::invalid("payload", "is nested too deeply"));
+    }
     let event = match &wish.payload {
         Some(payload) => Some(envelope(letter, order, &order_id, payload)?),
-        // The others hold the message themselves; the read model does not.
-        None if wish.action == RedriveAction::Redrive && consumers == [PROJECTOR] => {
+        // Most hold the message themselves; the read model does not, nor does who never came to trying it.
+        None if wish.action == RedriveAction::Redrive
+            && (consumers == [PROJECTOR] || is_unheld_somewhere(letter)) =>
+        {
             Some(as_it_was(letter, order, &order_id)?)
         }
         None => None,
@@ -109,6 +118,15 @@ pub(crate) fn plan(
         .into(),
         headers: BTreeMap::new(),
     })))
+}
+
+fn is_shallow(value: &Value, depth_left: usize) -> bool {
+    let within = |value: &Value| is_shallow(value, depth_left - 1);
+    match value {
+        Value::Array(values) => depth_left > 0 && values.iter().all(within),
+        Value::Object(fields) => depth_left > 0 && fields.values().all(within),
+        _ => true,
+    }
 }
 
 /// The order that the decision goes to: the letter's, or the one that the payload names. Only a discard does without.
@@ -164,6 +182,15 @@ fn waiting(letter: &PostMortem) -> Vec<String> {
         .filter(|copy| copy.state == LetterState::Waiting && !copy.consumer.is_empty())
         .map(|copy| copy.consumer.to_owned())
         .collect()
+}
+
+/// A consumer that could not even open its document of the order, or had no room in it, keeps nothing.
+fn is_unheld_somewhere(letter: &PostMortem) -> bool {
+    let copies = letter.copies();
+    let mut waiting = copies
+        .iter()
+        .filter(|copy| copy.state == LetterState::Waiting);
+    waiting.any(|copy| copy.attempts == 0)
 }
 
 fn as_it_was(

@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sagaline_runtime::{ConsumerLoop, LoopOptions, Outage, Ports};
-use sagaline_service_host::ServiceHost;
-use sagaline_service_kit::AdminGate;
-use tokio::net::TcpListener;
+use sagaline_service_host::{Front, ServiceHost};
 use tokio_util::sync::CancellationToken;
 
 use crate::decisions;
@@ -14,7 +12,7 @@ use crate::http::{App, routes};
 use crate::live::Hub;
 use crate::projection::PROJECTOR;
 use crate::projector::{Mode, Projector, Publisher};
-use crate::rebuild::is_rebuild_unfinished;
+use crate::rebuild::{Rebuilds, is_rebuild_unfinished};
 use crate::stats::Stats;
 
 /// How long to wait before the store is asked again after an outage.
@@ -30,19 +28,20 @@ pub struct Options {}
 pub async fn run(
     host: ServiceHost,
     _options: Options,
-    listener: TcpListener,
+    front: impl Into<Front>,
 ) -> anyhow::Result<()> {
     let ports = host.ports.clone();
     let shutdown = host.shutdown.clone();
     let publisher = Publisher::new(Arc::clone(&ports.broker));
     let (hub, stats) = (Arc::new(Hub::default()), Arc::new(Stats::default()));
+    let rebuilds = Arc::new(Rebuilds::default());
     let app = App {
         ports: ports.clone(),
         hub: Arc::clone(&hub),
         stats: Arc::clone(&stats),
         publisher: publisher.clone(),
-        gate: AdminGate::new(host.keys.clone()),
-        rebuilding: Arc::default(),
+        gate: host.gate(),
+        rebuilds: Arc::clone(&rebuilds),
     };
     let projector = Projector::new(
         ports.clone(),
@@ -50,7 +49,8 @@ pub async fn run(
         Arc::clone(&hub),
         Arc::clone(&stats),
         Mode::Live,
-    );
+    )
+    .beside(rebuilds);
     let consumer = ConsumerLoop::new(
         PROJECTOR,
         Projector::topics(),
@@ -67,11 +67,7 @@ pub async fn run(
         );
         anyhow::Ok(())
     };
-    tokio::try_join!(
-        consume,
-        host.serve(listener, routes(app.clone())),
-        background
-    )?;
+    tokio::try_join!(consume, host.serve(front, routes(app.clone())), background)?;
     Ok(())
 }
 
@@ -93,6 +89,7 @@ async fn count(stats: &Stats, ports: &Ports, shutdown: &CancellationToken) {
         }
     };
     tokio::select! {
+        biased;
         () = shutdown.cancelled() => {}
         () = counting => {}
     }
@@ -110,6 +107,7 @@ async fn finish_what_was_begun(app: &App, shutdown: &CancellationToken) {
         }
     };
     tokio::select! {
+        biased;
         () = shutdown.cancelled() => {}
         () = finishing => {}
     }

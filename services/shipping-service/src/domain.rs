@@ -125,6 +125,13 @@ impl OrderShipments {
             .max(1)
     }
 
+    /// Whether the order service can have begun this attempt. It cancels an attempt before it begins the next, so until that
+    /// cancellation is heard a wish to undo a later one is either ahead of it, or somebody else's mistake. Obeying a mistake
+    /// would undo what the attempt in flight holds, in the name of an attempt that nobody waits for.
+    fn may_have_begun(&self, attempt: u32) -> bool {
+        attempt <= self.attempt || attempt <= self.ended.saturating_add(1)
+    }
+
     /// The highest attempt that is being undone, or was.
     fn undone(&self) -> u32 {
         match self.shipment {
@@ -138,7 +145,9 @@ impl OrderShipments {
         if matches!(self.shipment, Shipment::Shipped { .. }) {
             return Decision::Ignore("the goods are out");
         }
-        if attempt <= self.undone() || attempt <= self.ended {
+        if (attempt <= self.undone() || attempt <= self.ended)
+            && !sagaline_saga::planted!("barred attempt shipped")
+        {
             return Decision::Ignore("the attempt is undone or over");
         }
         if attempt < self.attempt {
@@ -178,8 +187,22 @@ impl OrderShipments {
             return Decision::Ignore("the order service says first which attempt it is about");
         };
         let attempt = attempt.max(1);
-        if let Shipment::Shipped { .. } = self.shipment {
+        if let Shipment::Shipped {
+            attempt: shipped, ..
+        } = self.shipment
+            && !sagaline_saga::planted!("undone after the pivot")
+        {
+            // A confirmed order is never tried again.
+            if attempt > shipped {
+                return self.refuse(
+                    request,
+                    "there is no such attempt: the goods went out before",
+                );
+            }
             return self.on_wish_after_the_pivot(request);
+        }
+        if !is_timeout(request) && !self.may_have_begun(attempt) {
+            return Decision::Early("the attempt before it is not known to be over");
         }
         let refusal = if attempt <= self.ended {
             "the attempt is over"
@@ -187,6 +210,8 @@ impl OrderShipments {
             "the attempt is being undone already"
         } else if attempt < self.attempt {
             "a later attempt has begun"
+        } else if sagaline_saga::planted!("unseen parcel not voided") {
+            return self.barred(request).into();
         } else {
             return Decision::Effect(ShippingEffect::Void {
                 key: key(&request.order_id, attempt),
@@ -207,6 +232,9 @@ impl OrderShipments {
                     ..
                 },
             ) => self.refund_ruled(wish).into(),
+            (Action::RefundPayment, _) if sagaline_saga::planted!("refund ruled twice") => {
+                self.refund_ruled(wish).into()
+            }
             (Action::RefundPayment, _) => self.refuse(wish, "the refund is ruled already"),
             (Action::ReleaseInventory, _) => {
                 self.refuse(wish, "the goods are out; a refund is what is left")
@@ -238,6 +266,8 @@ fn key(order_id: &OrderId, attempt: u32) -> String {
     format!("{order_id}/{attempt}")
 }
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod schedules;
 #[cfg(test)]

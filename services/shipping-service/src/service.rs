@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use sagaline_external_calls::{CallLimits, Flaky, Rate, Rehearsal};
 use sagaline_runtime::{Runner, RunnerOptions};
-use sagaline_service_host::ServiceHost;
-use tokio::net::TcpListener;
+use sagaline_service_host::{Front, ServiceHost};
 
 use crate::COLLECTION;
 use crate::carrier::{Carrier, SimulatedCarrier};
@@ -75,12 +74,6 @@ pub struct Options {
     pub carrier_time_limit_ms: u64,
 }
 
-/// When so many different orders in a row got no answer in time, the carrier is down.
-const SILENCE_MAX: NonZeroUsize = match NonZeroUsize::new(5) {
-    Some(orders) => orders,
-    None => NonZeroUsize::MIN,
-};
-
 impl Options {
     /// The simulated carrier that these flags describe.
     pub fn carrier(&self) -> SimulatedCarrier {
@@ -98,23 +91,20 @@ impl Options {
 
     /// The limits that the carrier is called within.
     pub fn limits(&self) -> CallLimits {
-        CallLimits {
-            concurrency: self.carrier_concurrency,
-            time: Duration::from_millis(self.carrier_time_limit_ms),
-            silence_max: SILENCE_MAX,
-        }
+        CallLimits::new(
+            self.carrier_concurrency,
+            Duration::from_millis(self.carrier_time_limit_ms),
+        )
     }
 }
 
 /// Runs the service on a simulated carrier until the shutdown, then drains.
-pub async fn run(host: ServiceHost, options: Options, listener: TcpListener) -> anyhow::Result<()> {
-    run_on(
-        host,
-        Arc::new(options.carrier()),
-        options.limits(),
-        listener,
-    )
-    .await
+pub async fn run(
+    host: ServiceHost,
+    options: Options,
+    front: impl Into<Front>,
+) -> anyhow::Result<()> {
+    run_on(host, Arc::new(options.carrier()), options.limits(), front).await
 }
 
 /// Runs the service on any carrier until the shutdown, then drains.
@@ -122,7 +112,7 @@ pub async fn run_on(
     host: ServiceHost,
     carrier: Arc<dyn Carrier>,
     limits: CallLimits,
-    listener: TcpListener,
+    front: impl Into<Front>,
 ) -> anyhow::Result<()> {
     let ports = host.ports.clone();
     let routes = http::routes(ports.store.clone(), carrier.name());
@@ -134,7 +124,7 @@ pub async fn run_on(
         RunnerOptions::new(COLLECTION),
     );
     let consume = async { Ok(runner.run(host.shutdown.clone()).await?) };
-    tokio::try_join!(consume, host.serve(listener, routes))?;
+    tokio::try_join!(consume, host.serve(front, routes))?;
     Ok(())
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod events;
 pub(crate) mod order;
 pub(crate) mod orders;
 pub(crate) mod rebuild;
+pub(crate) mod simulate;
 pub(crate) mod stats;
 pub(crate) mod stock;
 pub(crate) mod topics;

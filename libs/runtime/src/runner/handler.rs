@@ -1,11 +1,12 @@
 //! The order of a batch's steps, and of a tick's.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sagaline_contracts::{OrderId, Timestamp};
-use sagaline_saga::Participant;
+use sagaline_contracts::Timestamp;
+use sagaline_saga::{Participant, planted};
+use sagaline_store::StoreError;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
@@ -13,12 +14,14 @@ use super::work::OrderWork;
 use super::{Runner, RunnerOptions};
 use crate::metrics::EventMetrics;
 use crate::outbox::{AckedSet, OutboxRelay, RelayFaults};
-use crate::{BatchHandler, Effects, Inbound, Outage, Ports, Producer};
+use crate::{BatchHandler, Effects, Inbound, Outage, Ports, Producer, Saved};
 
 /// Beyond so many lost races for the same orders, the batch backs off as in an outage.
 const CONFLICTS_MAX: usize = 32;
 /// The most due records that one tick looks after.
 const DUE_MAX: usize = 500;
+/// Beyond so many damaged documents each is told of again.
+const TOLD_MAX: usize = 1_000;
 
 pub(super) struct ParticipantHandler<P, E> {
     pub(super) participant: Arc<P>,
@@ -29,6 +32,7 @@ pub(super) struct ParticipantHandler<P, E> {
     pub(super) acked: AckedSet,
     pub(super) faults: parking_lot::Mutex<Option<RelayFaults>>,
     pub(super) metrics: EventMetrics,
+    told_damaged: parking_lot::Mutex<BTreeSet<String>>,
 }
 
 impl<P: Participant, E: Effects<P>> ParticipantHandler<P, E> {
@@ -43,7 +47,31 @@ impl<P: Participant, E: Effects<P>> ParticipantHandler<P, E> {
             acked: runner.acked,
             faults: parking_lot::Mutex::new(Some(runner.faults)),
             metrics,
+            told_damaged: parking_lot::Mutex::default(),
         }
+    }
+
+    /// Says once that a document is damaged, though it is met at every tick.
+    fn tell_damaged(&self, id: String, error: StoreError) {
+        let mut told = self.told_damaged.lock();
+        if told.len() >= TOLD_MAX {
+            told.clear();
+        }
+        if told.insert(id) {
+            let error = Outage::from(error).source_chain();
+            tracing::error!(%error, "what is due for an order cannot be done");
+        }
+    }
+
+    fn tell_saved(&self, works: &[OrderWork<P>]) {
+        let saved: Vec<Saved<'_, P::State>> = works
+            .iter()
+            .map(|work| Saved {
+                order_id: &work.order_id,
+                state: &work.session.record().state,
+            })
+            .collect();
+        self.effects.saved(&saved);
     }
 }
 
@@ -54,16 +82,20 @@ impl<P: Participant, E: Effects<P>> BatchHandler for ParticipantHandler<P, E> {
         let mut publish = Vec::with_capacity(batch.len());
         let (groups, decoded) = self.group(batch, &mut publish);
         let mut done: Vec<OrderWork<P>> = Vec::with_capacity(groups.len());
-        let mut open = self.load(groups, batch, decoded).await?;
+        let mut damaged = Vec::new();
+        let mut open = self.load(groups, batch, decoded, &mut damaged).await?;
         for _ in 0..CONFLICTS_MAX {
             self.work(&mut open).await?;
-            let lost = self.save(&mut open).await?;
+            if planted!("publish before save") {
+                self.publish(&open, Vec::new()).await?;
+            }
+            let lost = self.save(&mut open, &mut damaged).await?;
             done.append(&mut open);
             if lost.is_empty() {
                 break;
             }
             // Somebody else saved first: from the record as it is now, with the same messages.
-            open = self.load(lost, batch, HashMap::new()).await?;
+            open = self.load(lost, batch, HashMap::new(), &mut damaged).await?;
         }
         if !open.is_empty() {
             return Err(Outage::new(
@@ -71,9 +103,9 @@ impl<P: Participant, E: Effects<P>> BatchHandler for ParticipantHandler<P, E> {
                 "too many instances write the same orders",
             ));
         }
+        publish.extend(self.entomb(damaged, batch));
         self.publish(&done, publish).await?;
-        let orders: Vec<OrderId> = done.iter().map(|work| work.order_id.clone()).collect();
-        self.effects.saved(&orders);
+        self.tell_saved(&done);
         self.measure(batch, &done, started);
         Ok(())
     }
@@ -93,14 +125,21 @@ impl<P: Participant, E: Effects<P>> BatchHandler for ParticipantHandler<P, E> {
         }
         let mut open = Vec::with_capacity(due.len());
         for stored in due {
-            let mut work = self.open(&stored)?;
-            work.session.expire(&*self.participant, now);
-            open.push(work);
+            match self.open(&stored) {
+                Ok(mut work) => {
+                    work.session.expire(&*self.participant, now);
+                    open.push(work);
+                }
+                // It stays due: its order waits until it is mended, and the others do not.
+                Err(error) => self.tell_damaged(stored.id, error),
+            }
         }
         self.sweep(&mut open, now).await?;
         self.work(&mut open).await?;
         // Who lost a race has nothing to do: the winner's record is looked after at the next tick.
-        self.save(&mut open).await?;
-        self.publish(&open, Vec::new()).await
+        self.save(&mut open, &mut Vec::new()).await?;
+        self.publish(&open, Vec::new()).await?;
+        self.tell_saved(&open);
+        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! Runs one participant: decode, group by order, load, decide, carry out, save, publish.
 
+mod damage;
 mod group;
 mod handler;
 mod measure;

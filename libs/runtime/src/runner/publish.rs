@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sagaline_contracts::EventId;
-use sagaline_saga::Participant;
+use sagaline_saga::{Participant, planted};
 
 use super::handler::ParticipantHandler;
 use super::work::OrderWork;
@@ -29,7 +29,10 @@ impl<P: Participant, E: Effects<P>> ParticipantHandler<P, E> {
         if messages.is_empty() {
             return Ok(());
         }
-        self.relay().await?.0.publish(messages).await?;
+        let published = self.relay().await?.0.publish(messages).await;
+        if !planted!("commit before produce") {
+            published?;
+        }
         for work in works
             .iter()
             .filter(|work| !work.session.record().outbox.is_empty())

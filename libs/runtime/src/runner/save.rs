@@ -2,43 +2,67 @@
 
 use bytes::Bytes;
 use sagaline_contracts::Timestamp;
-use sagaline_saga::Participant;
+use sagaline_saga::{Participant, planted};
 use sagaline_store::{Index, SaveResult, StoreError, Write};
 
+use super::damage::{Damaged, blamed};
 use super::group::Group;
 use super::handler::ParticipantHandler;
 use super::work::OrderWork;
 use crate::{Effects, Outage};
 
 impl<P: Participant, E: Effects<P>> ParticipantHandler<P, E> {
-    /// Saves what changed. Takes out the orders that somebody else saved first, and gives their messages back.
-    pub(super) async fn save(&self, open: &mut Vec<OrderWork<P>>) -> Result<Vec<Group>, Outage> {
-        let mut writes = Vec::with_capacity(open.len());
-        let mut written = Vec::with_capacity(open.len());
-        for (at, work) in open.iter_mut().enumerate() {
+    /// Saves what changed. Takes out the orders that somebody else saved first, and gives their messages back; and those whose
+    /// documents cannot be stored, which go to `damaged`.
+    pub(super) async fn save(
+        &self,
+        open: &mut Vec<OrderWork<P>>,
+        damaged: &mut Vec<Damaged>,
+    ) -> Result<Vec<Group>, Outage> {
+        for work in open.iter_mut() {
             work.session
                 .forget_acknowledged(|id| self.acked.contains(id));
-            if work.session.changed() {
-                writes.push(self.write(work)?);
-                written.push(at);
+        }
+        let (written, results) = loop {
+            let (writes, written) = self.writes(open)?;
+            if writes.is_empty() {
+                return Ok(Vec::new());
             }
-        }
-        if writes.is_empty() {
-            return Ok(Vec::new());
-        }
-        let results = self
-            .ports
-            .store
-            .save(self.options.collection, writes)
-            .await?;
+            match self.ports.store.save(self.options.collection, writes).await {
+                Ok(results) => break (written, results),
+                Err(_) if planted!("ack before durable") => return Ok(Vec::new()),
+                Err(error) => {
+                    // The others may be saved or not: who is has lost a race against himself, and is a duplicate.
+                    let is_asked = |id: &str| open.iter().any(|work| work.order_id.as_str() == id);
+                    let (id, error) = blamed(error, is_asked)?;
+                    let at = open.iter().position(|work| work.order_id.as_str() == id);
+                    if let Some(work) = at.map(|at| open.remove(at)) {
+                        damaged.push(Damaged::new((work.order_id, work.messages), error));
+                    }
+                }
+            }
+        };
         let mut lost = Vec::new();
         for (at, result) in written.into_iter().zip(results).rev() {
-            if result == SaveResult::Conflict {
+            if result == SaveResult::Conflict && !planted!("lost race ignored") {
                 let work = open.swap_remove(at);
                 lost.push((work.order_id, work.messages));
             }
         }
         Ok(lost)
+    }
+
+    /// What is to be written, and which of the orders each write is of.
+    fn writes(&self, open: &[OrderWork<P>]) -> Result<(Vec<Write>, Vec<usize>), Outage> {
+        let mut writes = Vec::with_capacity(open.len());
+        let mut written = Vec::with_capacity(open.len());
+        for (at, work) in open.iter().enumerate() {
+            if work.session.changed() {
+                writes.push(self.write(work)?);
+                written.push(at);
+            }
+        }
+        Ok((writes, written))
     }
 
     fn write(&self, work: &OrderWork<P>) -> Result<Write, Outage> {

@@ -6,6 +6,7 @@ use sagaline_contracts::OrderId;
 use sagaline_saga::{Delivery, EffectFailure, OrderRecord, Participant, Session};
 use sagaline_store::{StoreError, Stored};
 
+use super::damage::Damaged;
 use super::group::{Group, delivery};
 use super::handler::ParticipantHandler;
 use crate::{EffectRequest, Effects, Inbound, Outage};
@@ -20,11 +21,13 @@ pub(super) struct OrderWork<P: Participant> {
 }
 
 impl<P: Participant, E: Effects<P>> ParticipantHandler<P, E> {
+    /// Loads the orders and hands them their messages. Whose document is not usable goes to `damaged`.
     pub(super) async fn load(
         &self,
         groups: Vec<Group>,
         batch: &[Inbound],
         mut decoded: HashMap<usize, Delivery>,
+        damaged: &mut Vec<Damaged>,
     ) -> Result<Vec<OrderWork<P>>, Outage> {
         if groups.is_empty() {
             return Ok(Vec::new());
@@ -33,12 +36,17 @@ impl<P: Participant, E: Effects<P>> ParticipantHandler<P, E> {
             .iter()
             .map(|(order_id, _)| order_id.as_str())
             .collect();
-        let stored = self.ports.store.load(self.options.collection, &ids).await?;
+        let read = self.read(&ids).await?;
         let mut works = Vec::with_capacity(groups.len());
-        for ((order_id, messages), stored) in groups.into_iter().zip(stored) {
-            let mut work = match stored {
-                Some(stored) => self.open(&stored)?,
-                None => OrderWork {
+        for ((order_id, messages), read) in groups.into_iter().zip(read) {
+            let opened = read.and_then(|stored| stored.map(|one| self.open(&one)).transpose());
+            let mut work = match opened {
+                Err(error) => {
+                    damaged.push(Damaged::new((order_id, messages), error));
+                    continue;
+                }
+                Ok(Some(work)) => work,
+                Ok(None) => OrderWork {
                     order_id: order_id.clone(),
                     messages: Vec::new(),
                     version: 0,
@@ -65,15 +73,8 @@ impl<P: Participant, E: Effects<P>> ParticipantHandler<P, E> {
         Ok(works)
     }
 
-    pub(super) fn open(&self, stored: &Stored) -> Result<OrderWork<P>, Outage> {
-        let record: OrderRecord<P::State> =
-            serde_json::from_slice(&stored.body).map_err(|source| {
-                Outage::from(StoreError::Unusable {
-                    collection: self.options.collection.to_owned(),
-                    id: stored.id.clone(),
-                    source: source.into(),
-                })
-            })?;
+    pub(super) fn open(&self, stored: &Stored) -> Result<OrderWork<P>, StoreError> {
+        let record = self.parse(stored)?;
         Ok(OrderWork {
             order_id: record.order_id.clone(),
             messages: Vec::new(),

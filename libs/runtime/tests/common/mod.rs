@@ -1,6 +1,8 @@
 //! A small world in memory: a broker that redelivers, a store and a producer that fail on request.
 
-use std::collections::VecDeque;
+pub mod world;
+
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -64,6 +66,29 @@ pub struct FaultyStore {
     pub saves: Faults,
     /// Somebody else writes these documents first, once.
     pub rival: Mutex<Option<Write>>,
+    /// These documents can be neither read nor written.
+    pub damaged: Mutex<BTreeSet<String>>,
+    /// This document can be read, but not written: it has grown too large, for instance.
+    pub unwritable: Mutex<Option<String>>,
+}
+
+impl FaultyStore {
+    /// As the real stores do: one such document fails the call.
+    fn check<'a>(&self, ids: impl IntoIterator<Item = &'a str>) -> Result<(), StoreError> {
+        let damaged = self.damaged.lock();
+        match ids.into_iter().find(|id| damaged.contains(*id)) {
+            None => Ok(()),
+            Some(id) => Err(unusable(id)),
+        }
+    }
+}
+
+fn unusable(id: &str) -> StoreError {
+    StoreError::Unusable {
+        collection: "toys".to_owned(),
+        id: id.to_owned(),
+        source: "its stored bytes are damaged".into(),
+    }
 }
 
 fn outage() -> StoreError {
@@ -80,6 +105,7 @@ impl Store for FaultyStore {
         collection: &str,
         ids: &[&str],
     ) -> Result<Vec<Option<Stored>>, StoreError> {
+        self.check(ids.iter().copied())?;
         self.inner.load(collection, ids).await
     }
 
@@ -90,6 +116,14 @@ impl Store for FaultyStore {
     ) -> Result<Vec<SaveResult>, StoreError> {
         if Faults::strike(&self.saves.before) {
             return Err(outage());
+        }
+        self.check(writes.iter().map(|write| write.id.as_str()))?;
+        let unwritable = self.unwritable.lock().clone();
+        if let Some(id) = unwritable.filter(|id| writes.iter().any(|write| write.id == *id)) {
+            // A store that writes one by one may have written some of the others.
+            let before = writes.into_iter().take_while(|write| write.id != id);
+            self.inner.save(collection, before.collect()).await?;
+            return Err(unusable(&id));
         }
         let rival = self.rival.lock().take();
         if let Some(rival) = rival {

@@ -26,6 +26,13 @@ impl<P: Participant> Session<P> {
                 self.changed = true;
                 self.note_if(current.delivered, current.held.source.topic, Status::Ok);
             }
+            Decision::Early(_) if crate::planted!("early event forgotten") => {
+                self.record.applied.push(Applied {
+                    id: current.held.id,
+                    emitted: Vec::new(),
+                });
+                self.changed = true;
+            }
             Decision::Early(_) if self.record.early.len() >= WAITING_MAX => {
                 self.refuse(
                     participant,
@@ -63,7 +70,7 @@ impl<P: Participant> Session<P> {
             transition.emit,
             now,
         );
-        if !current.delivered {
+        if !current.delivered && !crate::planted!("no outbox for what was kept") {
             self.keep_in_outbox(&emitted, now);
         }
         self.publish.extend(emitted.iter().cloned());
@@ -90,7 +97,7 @@ impl<P: Participant> Session<P> {
             .record
             .early
             .iter()
-            .filter_map(|held| parse(held, &self.record.order_id).ok())
+            .filter_map(|held| parse(held, &self.record.order_id, now).ok())
             .map(|event| (event.timestamp, event.id.clone(), event))
             .collect();
         candidates.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));

@@ -4,6 +4,7 @@ use sagaline_contracts::{Event, EventId, Payload, Rejected, Timestamp};
 
 use super::letter::message_of;
 use super::{Current, Session};
+use crate::clock::believed;
 use crate::record::EVENTS_MAX;
 use crate::{Held, Message, ParkedReason, Participant, Source, message_id};
 
@@ -78,7 +79,9 @@ impl<P: Participant> Session<P> {
                 if self.replay(&event.id, &source.topic) {
                     return None;
                 }
+                let event = believed(event, now);
                 if let Payload::RedriveRequested(redrive) = &event.payload {
+                    self.record.follow(event.timestamp);
                     self.redrive(participant, source, &event.id, redrive);
                     return None;
                 }
@@ -94,7 +97,7 @@ impl<P: Participant> Session<P> {
                     attempts: 0,
                     delivered: true,
                 };
-                if self.record.parked.is_empty() {
+                if self.record.parked.is_empty() || crate::planted!("parked order overtaken") {
                     if self.record.applied.len() >= EVENTS_MAX {
                         self.refuse(
                             participant,
@@ -115,6 +118,9 @@ impl<P: Participant> Session<P> {
                 value,
                 rejected,
             } => {
+                if crate::planted!("poison dropped") {
+                    return None;
+                }
                 let id = message_id(&source.topic, source.partition, source.offset);
                 if !self.replay(&id, &source.topic) {
                     let topic = source.topic.clone();
@@ -123,9 +129,16 @@ impl<P: Participant> Session<P> {
                         id,
                         message: message_of(value),
                     };
-                    // Behind those that wait already: nothing overtakes.
-                    let dead = self.entomb(participant, held, None, 1, &rejected.reason, now);
-                    self.record.parked.extend(dead);
+                    if self.is_full() {
+                        // As an event for which there is no room: the letter is all that is left of it here.
+                        let letter =
+                            self.letter(participant, &held, None, 1, &rejected.reason, now);
+                        self.publish.extend(letter);
+                    } else {
+                        // Behind those that wait already: nothing overtakes.
+                        let dead = self.entomb(participant, held, None, 1, &rejected.reason, now);
+                        self.record.parked.extend(dead);
+                    }
                     self.note(topic, Status::Dead);
                 }
                 None
@@ -135,8 +148,19 @@ impl<P: Participant> Session<P> {
 
     /// Publishes again what a message caused, when it was handled before.
     pub(super) fn replay(&mut self, id: &EventId, topic: &str) -> bool {
-        if let Some(applied) = self.record.applied.iter().find(|applied| applied.id == *id) {
-            self.publish.extend(applied.emitted.iter().cloned());
+        if crate::planted!("no dedup") {
+            return false;
+        }
+        let forgotten = if crate::planted!("dedup by count") {
+            self.record.applied.len().saturating_sub(2)
+        } else {
+            0
+        };
+        let mut known = self.record.applied.iter().skip(forgotten);
+        if let Some(applied) = known.find(|applied| applied.id == *id) {
+            if !crate::planted!("redelivery publishes nothing") {
+                self.publish.extend(applied.emitted.iter().cloned());
+            }
         } else if let Some(parked) = self
             .record
             .parked

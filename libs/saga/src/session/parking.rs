@@ -2,11 +2,12 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use sagaline_contracts::{Event, EventType, OrderId, Rejected, Timestamp};
+use sagaline_contracts::{Event, EventType, OrderId, Payload, Rejected, Timestamp};
 
 use super::{Current, Session, Status};
-use crate::record::{WAITING_MAX, raw_json};
-use crate::{Held, Message, Parked, ParkedReason, Participant};
+use crate::clock::believed;
+use crate::record::{WAITING_BYTES_MAX, WAITING_MAX, raw_json};
+use crate::{Applied, Held, Message, Parked, ParkedReason, Participant};
 
 impl<P: Participant> Session<P> {
     pub(super) fn front_is_ready(&self, now: Timestamp) -> bool {
@@ -21,7 +22,23 @@ impl<P: Participant> Session<P> {
     pub(super) fn run_front(&mut self, participant: &P, now: Timestamp) -> Option<P::Effect> {
         let parked = self.record.parked.pop_front()?;
         self.changed = true;
-        match parse(&parked.held, &self.record.order_id) {
+        match parse(&parked.held, &self.record.order_id, now) {
+            Ok(event) if self.is_another_names_event(&parked.held, &event) => {
+                self.forget(parked.held);
+                None
+            }
+            Ok(Event {
+                id,
+                timestamp,
+                payload: Payload::RedriveRequested(redrive),
+                ..
+            }) => {
+                self.record.follow(timestamp);
+                let source = parked.held.source.clone();
+                self.forget(parked.held);
+                self.carry_out(participant, &source, id, &redrive);
+                None
+            }
             Ok(event) => {
                 let current = Current {
                     held: parked.held,
@@ -50,10 +67,36 @@ impl<P: Participant> Session<P> {
         }
     }
 
+    /// Whether no more may wait in the record: nobody could save it.
+    pub(super) fn is_full(&self) -> bool {
+        let parked = &self.record.parked;
+        let size = |parked: &Parked| match &parked.reason {
+            ParkedReason::DeadLetter { letter, .. } => {
+                parked.held.message.size() + letter.event.get().len()
+            }
+            ParkedReason::Behind | ParkedReason::Retry { .. } => parked.held.message.size(),
+        };
+        parked.len() >= WAITING_MAX || parked.iter().map(size).sum::<usize>() >= WAITING_BYTES_MAX
+    }
+
+    /// Whether a message that an operator brought along or edited, under its dead letter's id, was handled under its own id
+    /// meanwhile, or waits here under it: once is enough.
+    fn is_another_names_event(&self, held: &Held, event: &Event) -> bool {
+        event.id != held.id && self.record.knows(&event.id)
+    }
+
+    /// There is nothing to do about a kept message: not now, and not when it comes again.
+    fn forget(&mut self, held: Held) {
+        self.record.applied.push(Applied {
+            id: held.id,
+            emitted: Vec::new(),
+        });
+    }
+
     /// Puts an event behind those that wait.
     pub(super) fn queue(&mut self, participant: &P, current: Current, now: Timestamp) {
         let topic = current.held.source.topic.clone();
-        if self.record.parked.len() >= WAITING_MAX {
+        if self.is_full() {
             self.refuse(
                 participant,
                 current,
@@ -94,7 +137,8 @@ impl<P: Participant> Session<P> {
         self.note_if(current.delivered, topic, Status::Dead);
     }
 
-    /// Makes a dead letter of an event without keeping it: the record is full, and stays as it is.
+    /// Makes a dead letter of an event without keeping it: the record is full, and stays as it is. It counts as never tried,
+    /// which tells a redrive to bring the event along.
     pub(super) fn refuse(
         &mut self,
         participant: &P,
@@ -104,7 +148,7 @@ impl<P: Participant> Session<P> {
     ) {
         let topic = current.held.source.topic.clone();
         let held = keep(current.held, &current.event);
-        let letter = self.letter(participant, &held, Some(&current.event), 1, error, now);
+        let letter = self.letter(participant, &held, Some(&current.event), 0, error, now);
         self.publish.extend(letter);
         self.note_if(current.delivered, topic, Status::Dead);
     }
@@ -141,6 +185,11 @@ impl<P: Participant> Session<P> {
         error: String,
         now: Timestamp,
     ) {
+        if crate::planted!("failed effect dropped") {
+            self.forget(current.held);
+            self.changed = true;
+            return;
+        }
         let attempts = current.attempts.saturating_add(1);
         if attempts >= self.retry.attempts_max {
             let error = format!("given up after {attempts} tries: {error}");
@@ -166,7 +215,8 @@ pub(super) fn keep(mut held: Held, event: &Event) -> Held {
     held
 }
 
-pub(super) fn parse(held: &Held, order_id: &OrderId) -> Result<Event, Rejected> {
+/// The event that was kept. An operator may have edited it, so it may say anything, the time included.
+pub(super) fn parse(held: &Held, order_id: &OrderId, now: Timestamp) -> Result<Event, Rejected> {
     let kind = EventType::parse(&held.source.topic).unwrap_or(EventType::DeadLetter);
     let value = match &held.message {
         Message::Json(json) => Some(json.get().as_bytes().to_vec()),
@@ -174,5 +224,6 @@ pub(super) fn parse(held: &Held, order_id: &OrderId) -> Result<Event, Rejected> 
         Message::Missing => None,
     };
     // The key that this order was made out by: an edit must still be about it.
-    Event::decode(kind, Some(order_id.as_str().as_bytes()), value.as_deref())
+    let key = Some(order_id.as_str().as_bytes());
+    Event::decode(kind, key, value.as_deref()).map(|event| believed(event, now))
 }

@@ -9,12 +9,24 @@ use crate::record::raw_json;
 use crate::{Applied, Held, Message, Parked, ParkedReason, Participant, Source, message_id};
 
 impl<P: Participant> Session<P> {
-    /// Carries out what an operator decided about a dead letter.
+    /// A decision came.
     pub(super) fn redrive(
         &mut self,
         participant: &P,
         source: Source,
         command: &EventId,
+        redrive: &RedriveRequested,
+    ) {
+        self.carry_out(participant, &source, command.clone(), redrive);
+        self.note(source.topic, Status::Ok);
+    }
+
+    /// Carries out what an operator decided about a dead letter.
+    pub(super) fn carry_out(
+        &mut self,
+        participant: &P,
+        source: &Source,
+        command: EventId,
         redrive: &RedriveRequested,
     ) {
         let name = participant.name();
@@ -28,20 +40,22 @@ impl<P: Participant> Session<P> {
             });
             match held_at {
                 Some(at) => self.redrive_held(at, redrive),
-                None => self.redrive_unheld(participant, &source, redrive),
+                None => self.redrive_unheld(participant, source, redrive),
             }
         }
         self.record.applied.push(Applied {
-            id: command.clone(),
+            id: command,
             emitted: Vec::new(),
         });
         self.changed = true;
-        self.note(source.topic, Status::Ok);
     }
 
     fn redrive_held(&mut self, at: usize, redrive: &RedriveRequested) {
         match redrive.action {
             RedriveAction::Discard => {
+                if crate::planted!("discard drops the queue") {
+                    self.record.parked.truncate(at + 1);
+                }
                 if let Some(parked) = self.record.parked.remove(at) {
                     self.record.applied.push(Applied {
                         id: parked.held.id,
@@ -60,15 +74,16 @@ impl<P: Participant> Session<P> {
         }
     }
 
-    /// A dead letter that parked nobody, because no order could be made out: the edited event is handled as new.
+    /// A dead letter that parked nobody, because no order could be made out or nothing could be kept: the event that the
+    /// decision brings along is handled as new. It may be a decision itself.
     fn redrive_unheld(&mut self, participant: &P, command: &Source, redrive: &RedriveRequested) {
         if redrive.action != RedriveAction::Redrive || redrive.consumers.is_empty() {
             return;
         }
         let edited = redrive.event.as_ref().and_then(edited_message);
-        let Some((kind, message)) =
-            edited.filter(|(kind, _)| participant.subscriptions().contains(kind))
-        else {
+        let Some((kind, message)) = edited.filter(|(kind, _)| {
+            *kind == EventType::RedriveRequested || participant.subscriptions().contains(kind)
+        }) else {
             return;
         };
         let Ok(id) = EventId::new(&redrive.dead_letter_id) else {

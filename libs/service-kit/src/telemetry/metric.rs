@@ -35,6 +35,8 @@ pub enum Metric {
     ProjectorEventLag,
     /// Outbox entries that the broker has not acknowledged.
     OutboxPending,
+    /// Outbox entries that found no room at the publishers.
+    OutboxLeftToSweep,
     /// Events in a dead letter queue.
     DeadLetters,
     /// How long an order takes to its outcome.
@@ -47,12 +49,13 @@ pub enum Metric {
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::EventsProcessed,
         Self::EventProcessingDuration,
         Self::HttpRequestDuration,
         Self::ProjectorEventLag,
         Self::OutboxPending,
+        Self::OutboxLeftToSweep,
         Self::DeadLetters,
         Self::SagaDuration,
         Self::SagasInFlight,
@@ -67,6 +70,7 @@ impl Metric {
             Self::HttpRequestDuration => "http_request_duration_seconds",
             Self::ProjectorEventLag => "projector_event_lag_seconds",
             Self::OutboxPending => "outbox_pending",
+            Self::OutboxLeftToSweep => "outbox_left_to_sweep_total",
             Self::DeadLetters => "dead_letters_total",
             Self::SagaDuration => "saga_duration_seconds",
             Self::SagasInFlight => "sagas_in_flight",
@@ -90,6 +94,9 @@ impl Metric {
                 "Time between an event's timestamp and its projection, in seconds"
             }
             Self::OutboxPending => "Outbox entries not acknowledged by the broker yet",
+            Self::OutboxLeftToSweep => {
+                "Outbox entries not published at once, because too many waited: the sweep publishes them"
+            }
             Self::DeadLetters => "Events put into a dead letter queue",
             Self::SagaDuration => "Time from an order's creation to its outcome, in seconds",
             Self::SagasInFlight => "Orders without an outcome",
@@ -99,7 +106,7 @@ impl Metric {
 
     pub(super) const fn kind(self) -> Kind {
         match self {
-            Self::EventsProcessed | Self::DeadLetters => Kind::Counter,
+            Self::EventsProcessed | Self::OutboxLeftToSweep | Self::DeadLetters => Kind::Counter,
             Self::ProjectorEventLag
             | Self::OutboxPending
             | Self::SagasInFlight
@@ -183,6 +190,11 @@ pub fn dead_letters(topic: impl Into<SharedString>, consumer: impl Into<SharedSt
 /// The gauge of unacknowledged outbox entries.
 pub fn outbox_pending(service: impl Into<SharedString>) -> Gauge {
     gauge(Metric::OutboxPending, &[("service", service.into())])
+}
+
+/// The counter of outbox entries that found no room at the publishers.
+pub fn outbox_left_to_sweep(service: impl Into<SharedString>) -> Counter {
+    counter(Metric::OutboxLeftToSweep, &[("service", service.into())])
 }
 
 /// The gauge of a projector's lag.

@@ -42,6 +42,9 @@ impl<'e> Start<'e> {
 /// Who ruled that stock is to be released; `None` for a wish, and for what concerns payment.
 pub(super) fn ruling(request: &CompensationRequested) -> Option<Authority> {
     match request.action {
+        Action::ReleaseInventory if sagaline_saga::planted!("wish obeyed") => {
+            Some(request.decided_by.unwrap_or(Authority::Shipping))
+        }
         Action::ReleaseInventory => request.decided_by,
         Action::RefundPayment => None,
     }
@@ -51,7 +54,7 @@ pub(super) fn begin(state: &InventoryState, start: &Start<'_>) -> Decided {
     if start.attempt <= state.attempt {
         return Decision::Ignore("this attempt has been decided");
     }
-    if start.attempt <= state.barred {
+    if start.attempt <= state.barred && !sagaline_saga::planted!("barred attempt reserved") {
         return Decision::Ignore("this attempt was undone before it began");
     }
     match &state.hold {

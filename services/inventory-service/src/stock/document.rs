@@ -201,6 +201,7 @@ impl StockDocument {
     pub(super) fn allows(&self, operation: &Operation) -> bool {
         operation.op != StockOp::Reserve
             || self.available >= u64::from(operation.qty)
+            || sagaline_saga::planted!("oversold")
             || self.marks.version_of(operation).is_some()
     }
 
@@ -208,7 +209,7 @@ impl StockDocument {
     pub(super) fn apply(&mut self, operation: Operation, at: u64) -> bool {
         let allowed = operation.op != StockOp::Reserve
             || self.with_counters(|counters| move_units(counters, operation.op, operation.qty));
-        if allowed {
+        if allowed && !sagaline_saga::planted!("no hold") {
             self.marks.add(operation, at);
         }
         allowed
@@ -240,6 +241,9 @@ impl StockDocument {
                 (StockOp::Reserve, true) | (StockOp::Release | StockOp::Ship, false) => true,
                 (StockOp::Reserve, false) => move_units(counters, StockOp::Release, operation.qty),
                 (op @ (StockOp::Release | StockOp::Ship), true) => {
+                    if sagaline_saga::planted!("released twice") {
+                        move_units(counters, op, operation.qty);
+                    }
                     move_units(counters, op, operation.qty)
                 }
             });
@@ -295,6 +299,11 @@ fn move_units(counters: &mut Counters, op: StockOp, qty: u32) -> bool {
         StockOp::Release => (&mut counters.reserved, &mut counters.available),
         StockOp::Ship => (&mut counters.reserved, &mut counters.shipped),
     };
+    if sagaline_saga::planted!("oversold") {
+        *from = from.saturating_sub(qty);
+        *to += qty;
+        return true;
+    }
     let (Some(left), Some(sum)) = (from.checked_sub(qty), to.checked_add(qty)) else {
         return false;
     };

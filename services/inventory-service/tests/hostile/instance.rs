@@ -1,7 +1,7 @@
 //! One process of the service, as the runtime would run it: load, decide, carry out, save, then fold; and a sweep beside it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use inventory_service::ORDERS;
@@ -22,7 +22,6 @@ pub(crate) struct Instance {
     pub(crate) world: Arc<World>,
     pub(crate) dice: Arc<Dice>,
     ledger: Ledger,
-    saved: Mutex<Vec<OrderId>>,
     /// Units that operators add, whoever gets to it: the same key adds once.
     pub(crate) restocks: Vec<(Sku, u32)>,
 }
@@ -59,7 +58,6 @@ impl Instance {
             world,
             dice,
             ledger: Ledger::new(port, clock, Limits::default()),
-            saved: Mutex::default(),
             restocks,
         }
     }
@@ -88,9 +86,7 @@ impl Instance {
 
     async fn maintain(&self, sightings: &mut Sightings, sweeps: bool) {
         futures::pending!();
-        let saved = std::mem::take(&mut *self.saved.lock().unwrap());
         // Whatever fails here is made good by a later sweep.
-        drop(self.ledger.learn(&saved).await);
         drop(self.ledger.settle_idle(false).await);
         if sweeps {
             self.world.pass(1_000_000);
@@ -132,14 +128,17 @@ impl Instance {
             let order_id = event.order_id.clone().unwrap();
             groups.entry(order_id).or_default().push(event.clone());
         }
-        let all: Vec<OrderId> = groups.keys().cloned().collect();
+        let mut done: Vec<Work> = Vec::new();
         while !groups.is_empty() {
             let mut works = self.load(&groups).await?;
             self.work(&mut works).await?;
             let lost = self.save(&works).await?;
             groups.retain(|order_id, _| lost.contains(order_id));
+            works.retain(|work| !lost.contains(&work.order_id));
+            done.append(&mut works);
         }
-        self.saved.lock().unwrap().extend(all);
+        let saved = done.iter().map(|work| (&work.order_id, &work.record.state));
+        self.ledger.learn(saved);
         Ok(())
     }
 

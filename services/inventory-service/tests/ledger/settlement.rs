@@ -11,7 +11,7 @@ async fn goods_go_the_whole_way_and_every_mark_is_settled() {
     warehouse
         .save_order("o-1", Hold::Reserved(reservation(items.clone())))
         .await;
-    ledger.learn(&[order_id("o-1")]).await.unwrap();
+    warehouse.tell(&ledger, "o-1").await;
     let items = items_of(one(&ledger, ship("o-1", &items)).await);
     assert_eq!(warehouse.units("A").await, [3, 2, 0], "it is noted only");
     assert_eq!(
@@ -22,7 +22,7 @@ async fn goods_go_the_whole_way_and_every_mark_is_settled() {
     warehouse
         .save_order("o-1", Hold::Shipped(reservation(items)))
         .await;
-    ledger.learn(&[order_id("o-1")]).await.unwrap();
+    warehouse.tell(&ledger, "o-1").await;
     ledger.settle_idle(true).await.unwrap();
     for (sku, units) in [("A", [3, 0, 2]), ("B", [4, 0, 1])] {
         assert_eq!(warehouse.units(sku).await, units);
@@ -38,7 +38,7 @@ async fn a_quiet_sku_is_settled_at_the_second_look_and_a_busy_one_by_its_batches
     warehouse
         .save_order("o-1", Hold::Reserved(reservation(items)))
         .await;
-    ledger.learn(&[order_id("o-1")]).await.unwrap();
+    warehouse.tell(&ledger, "o-1").await;
     ledger.settle_idle(false).await.unwrap();
     assert_eq!(warehouse.unsettled("A").await, 1);
     ledger.settle_idle(false).await.unwrap();
@@ -87,7 +87,7 @@ async fn a_zombie_that_releases_again_gives_no_unit_away() {
     warehouse
         .save_order("o-1", Hold::Released(reservation(released)))
         .await;
-    successor.learn(&[order_id("o-1")]).await.unwrap();
+    warehouse.tell(&successor, "o-1").await;
     successor.settle_idle(true).await.unwrap();
     assert_eq!(warehouse.units("A").await, [1, 1, 0]);
     // the mark is gone, so nothing but the order's document could tell the zombie
@@ -114,7 +114,7 @@ async fn a_zombie_that_reserves_again_costs_nobody_a_unit() {
     warehouse
         .save_order("o-1", Hold::Reserved(reservation(held)))
         .await;
-    successor.learn(&[order_id("o-1")]).await.unwrap();
+    warehouse.tell(&successor, "o-1").await;
     successor.settle_idle(true).await.unwrap();
     items_of(one(&zombie, reserve("o-1", &[("A", 1)])).await);
     assert_eq!(warehouse.units("A").await, [0, 2, 0]);

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use inventory_service::StockEffects;
 use inventory_service::domain::{Hold, Outcome};
 use inventory_service::stock::{LedgerError, Limits, RestockError, Restocked};
-use sagaline_runtime::Effects;
+use sagaline_runtime::{Effects, Saved};
 use sagaline_store::{Index, Store, Write};
 
 use crate::warehouse::*;
@@ -165,7 +165,7 @@ async fn the_service_settles_by_itself_and_once_more_when_it_stops() {
     warehouse
         .save_order("o-1", Hold::Reserved(reservation(items)))
         .await;
-    effects.saved(&[order_id("o-1")]);
+    warehouse.tell(effects.ledger(), "o-1").await;
     tokio::time::timeout(std::time::Duration::from_secs(5), async {
         while warehouse.unsettled("A").await > 0 {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -177,7 +177,11 @@ async fn the_service_settles_by_itself_and_once_more_when_it_stops() {
     warehouse
         .save_order("o-2", Hold::Reserved(reservation(items)))
         .await;
-    effects.saved(&[order_id("o-2")]);
+    let state = warehouse.saved_state("o-2").await;
+    effects.saved(&[Saved {
+        order_id: &order_id("o-2"),
+        state: &state,
+    }]);
     shutdown.cancel();
     maintain.await.unwrap();
     assert_eq!(warehouse.unsettled("B").await, 0);

@@ -13,7 +13,7 @@ use sagaline_contracts::{EventId, Money, OrderId, Sku, Timestamp};
 use sagaline_runtime::EffectRequest;
 use sagaline_saga::Clock;
 use sagaline_store::{Index, ListQuery, MemoryStore, SaveResult, Store, StoreError, Stored, Write};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// What happens to the next saves.
 pub(crate) const FINE: usize = 0;
@@ -227,6 +227,19 @@ impl Warehouse {
         };
         let saved = self.store.inner.save(ORDERS, vec![write]).await.unwrap();
         assert_eq!(saved, [SaveResult::Saved]);
+    }
+
+    /// The state that the order's document has.
+    pub(crate) async fn saved_state(&self, order: &str) -> InventoryState {
+        let stored = self.store.inner.load(ORDERS, &[order]).await.unwrap();
+        let body: Value = serde_json::from_slice(&stored[0].as_ref().unwrap().body).unwrap();
+        serde_json::from_value(body["state"].clone()).unwrap()
+    }
+
+    /// Tells the ledger that this order is saved, as the runtime would.
+    pub(crate) async fn tell(&self, ledger: &Ledger, order: &str) {
+        let state = self.saved_state(order).await;
+        ledger.learn([(&order_id(order), &state)]);
     }
 }
 

@@ -14,7 +14,8 @@ const NOBODY: &str = "unknown";
 impl OrderSaga {
     /// Starts the order's next attempt, or says why not.
     pub(super) fn retry(&self, order: &Order, at: Timestamp, wish: &RetryRequested) -> Decision {
-        let stale = wish.attempt.is_some_and(|attempt| attempt != order.attempt);
+        let stale = wish.attempt.is_some_and(|attempt| attempt != order.attempt)
+            && !sagaline_saga::planted!("retry without compare-and-set");
         let refusal = match (order.phase, order.total) {
             (Phase::Unknown, _) => "the order is unknown",
             (Phase::Pending, _) => "the order is in flight",

@@ -64,6 +64,18 @@ impl<'e> Fact<'e> {
             _ => return None,
         })
     }
+
+    /// Whether it may be told of an attempt that has not begun: shipping rules on a wish as soon as the attempt before is over,
+    /// and each service that it bars from the attempt answers at once, and only once.
+    const fn may_come_before_its_attempt(&self) -> bool {
+        match self {
+            Self::InventoryReleased(_)
+            | Self::PaymentFailed(_)
+            | Self::PaymentRefunded
+            | Self::ShippingFailed(_) => true,
+            Self::InventoryFailed(_) | Self::Shipped => false,
+        }
+    }
 }
 
 impl Participant for OrderSaga {
@@ -113,6 +125,12 @@ impl Participant for OrderSaga {
     /// Wishes to release the stock rather than to refund: shipping refuses that once the goods are out, so a timeout
     /// can never take the money of an order back that was shipped after all.
     fn expire(&self, order_id: &OrderId, order: &Order, now: Timestamp) -> Transition<Order> {
+        if sagaline_saga::planted!("timeout decides alone")
+            && let Decision::Apply(ended) =
+                cancelled(order.clone(), order_id, TIMEOUT_REASON.to_owned())
+        {
+            return ended;
+        }
         let doublings = order.timeouts.saturating_add(1);
         let wait = self.timeout * 2_u32.pow(doublings.min(DOUBLINGS_MAX));
         let next = Order {
@@ -161,7 +179,14 @@ impl OrderSaga {
                 };
                 progress(adopted, order_id, event.timestamp, fact)
             }
-            _ if attempt < order.attempt => Decision::Ignore("of an older attempt"),
+            _ if attempt < order.attempt && !sagaline_saga::planted!("old attempts count") => {
+                Decision::Ignore("of an older attempt")
+            }
+            Phase::Pending | Phase::Cancelled
+                if attempt > order.attempt && fact.may_come_before_its_attempt() =>
+            {
+                Decision::Early("the attempt was undone before it began")
+            }
             _ if attempt > order.attempt => Decision::Reject(format!(
                 "it is of attempt {attempt}, but attempt {} is the latest that was started",
                 order.attempt
@@ -201,7 +226,9 @@ fn progress(mut order: Order, order_id: &OrderId, at: Timestamp, fact: &Fact<'_>
         _ => return Decision::Ignore("known already"),
     }
     order.updated_at = order.updated_at.max(at);
-    match order.facts.settled_because() {
+    let one_side =
+        || sagaline_saga::planted!("cancelled when one side is").then(|| "cancelled".to_owned());
+    match order.facts.settled_because().or_else(one_side) {
         Some(reason) => cancelled(order, order_id, reason),
         None => Transition::to(order).into(),
     }

@@ -7,27 +7,41 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use sagaline_contracts::OrderId;
-use sagaline_service_kit::{Json, Problem};
+use sagaline_service_kit::{IdempotencyKey, Json, Operation, Problem};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::time::Instant;
 
 use super::App;
 use super::body::CheckoutBody;
-use super::identify::IdempotencyKey;
-use crate::domain::{Order, Phase};
 use crate::intake::Placed;
-use crate::waiters::Place;
+use crate::waiters::{Ended, Place};
 
 /// How often a waiter looks by himself: another instance may have saved the outcome.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
-#[derive(Serialize)]
+/// The answer to a checkout.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "CheckedOut")]
 struct Answer<'a> {
+    /// True when the order is confirmed; absent while it is in flight.
     #[serde(skip_serializing_if = "Option::is_none")]
     success: Option<bool>,
     order_id: &'a OrderId,
     message: &'static str,
+}
+
+pub(super) fn describe() -> Operation {
+    Operation::new("checkout", "Places an order and waits for its outcome, for a while")
+        .idempotent()
+        .body::<CheckoutBody>()
+        .answers::<Answer<'_>>(200, "It is confirmed")
+        .answers::<Answer<'_>>(202, "It is placed, and takes longer than the wait")
+        .refuses(
+            409,
+            "It was cancelled (`success` is false, `orderId` and `reason` say more), or another request had the same key",
+        )
 }
 
 pub(super) async fn checkout(
@@ -54,24 +68,8 @@ pub(super) async fn checkout(
         Placed::Before(_) => (app.waiters.wait_for(order_id), true),
     };
     let deadline = started + app.checkout_wait;
-    let outcome = app.outcome(order_id, &waiting, deadline, look_first).await;
+    let outcome = app.outcome(order_id, waiting, deadline, look_first).await;
     Ok(answer(order_id, outcome))
-}
-
-/// How an order ended.
-enum Ended {
-    Confirmed,
-    Cancelled(String),
-}
-
-impl Ended {
-    fn of(order: Order) -> Option<Self> {
-        match order.phase {
-            Phase::Confirmed => Some(Self::Confirmed),
-            Phase::Cancelled => Some(Self::Cancelled(order.reason.unwrap_or_default())),
-            Phase::Unknown | Phase::Pending => None,
-        }
-    }
 }
 
 impl App {
@@ -79,7 +77,7 @@ impl App {
     async fn outcome(
         &self,
         order_id: &OrderId,
-        waiting: &Place,
+        mut waiting: Place,
         deadline: Instant,
         look_first: bool,
     ) -> Option<Ended> {
@@ -88,17 +86,18 @@ impl App {
             if look {
                 // A store that is down for a moment does not end the wait.
                 if let Ok(Some(record)) = self.find(order_id.as_str()).await
-                    && let Some(ended) = Ended::of(record.state)
+                    && let Some(ended) = Ended::of(&record.state)
                 {
                     return Some(ended);
                 }
             }
             look = true;
             tokio::select! {
-                () = waiting.changed() => {}
-                () = tokio::time::sleep(LOOK_INTERVAL) => {}
-                () = tokio::time::sleep_until(deadline) => return None,
+                biased;
                 () = self.shutdown.cancelled() => return None,
+                () = tokio::time::sleep_until(deadline) => return None,
+                ended = waiting.ended() => return Some(ended),
+                () = tokio::time::sleep(LOOK_INTERVAL) => {}
             }
         }
     }

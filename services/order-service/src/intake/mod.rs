@@ -13,11 +13,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sagaline_contracts::OrderId;
-use sagaline_runtime::HealthSink;
+use sagaline_runtime::{Announcer, HealthSink};
 use sagaline_store::Store;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use crate::announce::Announcer;
 use crate::domain::IdentityKind;
 use crate::measure::Gauges;
 use desk::Desk;

@@ -1,8 +1,9 @@
 use std::sync::atomic::Ordering;
 
+use metrics::Counter;
 use sagaline_contracts::payload::{OrderItem, OrderShipped};
 use sagaline_contracts::{EventType, Money, Sku};
-use sagaline_runtime::{AckedSet, OutboxRelay, Producer, RelayFaults};
+use sagaline_runtime::{AckedSet, AnnounceLimits, Announcer, OutboxRelay, Producer, RelayFaults};
 use sagaline_saga::{Applied, OrderRecord};
 use sagaline_store::Store;
 use tokio::sync::Semaphore;
@@ -523,7 +524,8 @@ async fn what_was_handed_in_is_answered_before_the_workers_end() {
         AckedSet::default(),
         RelayFaults::default(),
     );
-    let (announcer, announcers) = Announcer::new(relay.clone());
+    let (announcer, announcers) =
+        Announcer::new(relay.clone(), AnnounceLimits::default(), Counter::noop());
     let (intake, workers) = Intake::new(
         Arc::clone(&world.ports.store),
         announcer,

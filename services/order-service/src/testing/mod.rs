@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use metrics::Counter;
 use parking_lot::Mutex;
 use sagaline_contracts::{Event, EventId, EventType, Payload, Timestamp};
 use sagaline_runtime::{
-    AckedSet, Inbound, Outbound, OutboxRelay, Ports, Producer, RelayFaults, Runner, RunnerOptions,
-    SilentHealth,
+    AckedSet, AnnounceLimits, Announcer, Inbound, Outbound, OutboxRelay, Ports, Producer,
+    RelayFaults, Runner, RunnerOptions, SilentHealth,
 };
 use sagaline_saga::Clock;
 use sagaline_saga::given::event;
@@ -23,7 +24,6 @@ use sagaline_store::Store;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::announce::Announcer;
 use crate::domain::{COLLECTION, OrderSaga};
 use crate::http::{App, routes};
 use crate::intake::{Intake, IntakeLimits};
@@ -32,7 +32,7 @@ use crate::waiters::Waiters;
 use broker::SharedBroker;
 
 pub(crate) use broker::TestBroker;
-pub(crate) use call::{get, post, send};
+pub(crate) use call::{Answer, get, post, send};
 pub(crate) use store::TestStore;
 
 /// Longer than anything in a test takes, unless it hangs.
@@ -102,7 +102,11 @@ impl World {
 
     /// An intake with its workers running.
     pub(crate) fn intake(&self, limits: IntakeLimits) -> Intake {
-        let (announcer, announcers) = Announcer::new(self.relay.clone());
+        let (announcer, announcers) = Announcer::new(
+            self.relay.clone(),
+            AnnounceLimits::default(),
+            Counter::noop(),
+        );
         tokio::spawn(announcers.run());
         let (intake, workers) = Intake::new(
             Arc::clone(&self.ports.store),

@@ -7,15 +7,17 @@ use sagaline_runtime::Outbound;
 use sagaline_service_kit::extract::{parse_json, read_body};
 use sagaline_service_kit::{Admin, Path, Problem, Query};
 use sagaline_store::Stored;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::admin::accepted;
 use super::page::{Listing, json_response};
-use super::{App, RETRY_AFTER_S, unreadable};
+use super::{App, RETRY_AFTER_S, store_is_down, unreadable};
 use crate::collections::DEAD_LETTERS;
 use crate::decisions;
 use crate::projection::{LetterState, PostMortem};
+use crate::rebuild::is_rebuild_unfinished;
 use crate::redrive::{Plan, Refusal, Wish, plan};
 
 #[derive(Debug, Deserialize)]
@@ -98,9 +100,12 @@ fn unknown_letter(id: &str) -> Problem {
     Problem::not_found(format!("dead letter {shown} is not known here"))
 }
 
-#[derive(Debug, Default, Deserialize)]
-struct RedriveBody {
+/// The body of a redrive.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+pub(super) struct RedriveBody {
+    /// What to handle in place of the payload that could not be; absent: the payload as it was.
     #[serde(default)]
+    #[schemars(with = "Option<serde_json::Map<String, Value>>")]
     payload: Option<Value>,
 }
 
@@ -136,6 +141,16 @@ async fn decide(
     action: RedriveAction,
     payload: Option<Value>,
 ) -> Result<Response, Problem> {
+    // Until a rebuild has ended not all of a letter is there: not its order, not who waits for it.
+    if is_rebuild_unfinished(&*app.ports.store)
+        .await
+        .map_err(store_is_down)?
+    {
+        return Err(Problem::unavailable(
+            "the read model is being rebuilt; decide when that is done",
+            RETRY_AFTER_S,
+        ));
+    }
     let stored = app.load(DEAD_LETTERS, id).await?;
     let stored = stored.ok_or_else(|| unknown_letter(id))?;
     let letter =

@@ -100,6 +100,7 @@ fn order_events(watch: Watch, mut seen: Seen, now: &Snapshot) -> impl Stream<Ite
     let rest = stream::unfold(OrderStream { watch, seen }, |mut state| async move {
         loop {
             let snapshot = tokio::select! {
+                biased;
                 snapshot = state.watch.changed() => snapshot,
                 () = tokio::time::sleep(HEARTBEAT_INTERVAL) => return Some((comment(), state)),
             };
@@ -201,6 +202,7 @@ async fn missed_states(app: &App, since: Timestamp) -> Result<Vec<Bytes>, Proble
 fn feed_chunks(reader: FeedReader) -> impl Stream<Item = Bytes> {
     stream::unfold(reader, |mut reader| async move {
         tokio::select! {
+            biased;
             // A reader that did not keep up is cut off; it resumes.
             chunk = reader.next() => Some((chunk.ok()?, reader)),
             () = tokio::time::sleep(HEARTBEAT_INTERVAL) => Some((comment(), reader)),

@@ -116,11 +116,13 @@ impl Feed {
     pub async fn run(&self, clock: Arc<dyn Clock>, shutdown: CancellationToken) {
         loop {
             tokio::select! {
+                biased;
                 () = shutdown.cancelled() => return,
                 () = self.wake.notified() => {}
             }
             self.flush(clock.now());
             tokio::select! {
+                biased;
                 () = shutdown.cancelled() => return,
                 () = self.full.notified() => {}
                 () = tokio::time::sleep(self.interval()) => {}

@@ -55,6 +55,11 @@ impl Watchers {
         self.watched.load(Ordering::Acquire)
     }
 
+    /// The orders that are watched.
+    pub(crate) fn ids(&self) -> Vec<OrderId> {
+        self.orders.lock().keys().cloned().collect()
+    }
+
     pub(super) fn announce(&self, order: &Order) {
         if self.watched() == 0 {
             return;

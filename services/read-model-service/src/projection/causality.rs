@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 use sagaline_contracts::{EventId, Timestamp};
+use sagaline_saga::CLOCK_LEAD_MAX;
 
 use super::entry::Entry;
 
@@ -51,6 +52,10 @@ enum Mark {
 /// An entry's effective time is its own timestamp, or just after its cause's effective time when its clock was behind
 /// that. Ties are broken by the number of causes before it, then by id. Causes that are not in the set, and causes that
 /// go round in a circle, do not count.
+///
+/// A timestamp that no effect of the entry followed is not believed: the services follow a clock that is ahead, but only up to
+/// [`CLOCK_LEAD_MAX`]. Such an entry stands just before the earliest of its effects; otherwise all that it caused would stand
+/// where its wrong clock says, behind everything else that ever happens to the order.
 pub(super) fn arrange(entries: &mut [Entry]) {
     if entries.len() <= LINEAR_MAX && is_arranged(entries) {
         return;
@@ -61,6 +66,9 @@ pub(super) fn arrange(entries: &mut [Entry]) {
         .map(|entry| finder.find(entries, entry.cause.as_ref()?))
         .collect();
     let mut marks = vec![Mark::New; entries.len()];
+    // No circles any more, and causes before their effects.
+    let mut acyclic = vec![None; entries.len()];
+    let mut causes_first = Vec::with_capacity(entries.len());
     let mut path = Vec::new();
     for start in 0..entries.len() {
         let mut next = Some(start);
@@ -75,14 +83,44 @@ pub(super) fn arrange(entries: &mut [Entry]) {
             .and_then(|at| path.iter().position(|other| *other == at))
             .unwrap_or(path.len());
         for (position, at) in path.drain(..).enumerate().rev() {
-            let cause = causes[at].filter(|_| position < circle);
-            let (effective, depth) = place(&entries[at], cause.map(|cause| &entries[cause]));
-            entries[at].place(effective, depth);
+            acyclic[at] = causes[at].filter(|_| position < circle);
+            causes_first.push(at);
             marks[at] = Mark::Placed;
         }
     }
+    let believed = believe(entries, &acyclic, &causes_first);
+    for at in causes_first {
+        let cause = acyclic[at].map(|cause: usize| &entries[cause]);
+        let (effective, depth) = place(believed[at], cause);
+        entries[at].place(effective, depth);
+    }
     entries
         .sort_unstable_by(|a, b| (a.effective, a.depth, &a.id).cmp(&(b.effective, b.depth, &b.id)));
+}
+
+/// The times that the entries are believed to be of.
+fn believe(entries: &[Entry], causes: &[Option<usize>], causes_first: &[usize]) -> Vec<Timestamp> {
+    let mut believed: Vec<Timestamp> = entries.iter().map(|entry| entry.timestamp).collect();
+    // The earliest and the latest effect of each, as far as they are believed.
+    let mut effects: Vec<Option<(Timestamp, Timestamp)>> = vec![None; entries.len()];
+    for at in causes_first.iter().rev() {
+        if let Some((earliest, latest)) = effects[*at]
+            && is_disbelieved(believed[*at], latest)
+        {
+            believed[*at] = Timestamp::from_micros(earliest.micros() - 1);
+        }
+        if let Some(cause) = causes[*at] {
+            let own = believed[*at];
+            let (earliest, latest) = effects[cause].unwrap_or((own, own));
+            effects[cause] = Some((earliest.min(own), latest.max(own)));
+        }
+    }
+    believed
+}
+
+/// Whether those who handled what is stamped `stated`, and told of it at `effect` at the latest, cannot have believed it.
+fn is_disbelieved(stated: Timestamp, effect: Timestamp) -> bool {
+    stated > effect + CLOCK_LEAD_MAX
 }
 
 /// Whether everything stands in its place already, as nearly always: events mostly come in order. Gives every entry its
@@ -102,7 +140,10 @@ fn is_arranged(entries: &mut [Entry]) -> bool {
                 return false;
             }
         }
-        let (effective, depth) = place(entry, cause);
+        if cause.is_some_and(|cause| is_disbelieved(cause.timestamp, entry.timestamp)) {
+            return false;
+        }
+        let (effective, depth) = place(entry.timestamp, cause);
         entry.place(effective, depth);
         let key = |entry: &Entry| (entry.effective, entry.depth);
         if before
@@ -115,9 +156,9 @@ fn is_arranged(entries: &mut [Entry]) -> bool {
     true
 }
 
-fn place(entry: &Entry, cause: Option<&Entry>) -> (Timestamp, u32) {
+fn place(own: Timestamp, cause: Option<&Entry>) -> (Timestamp, u32) {
     match cause {
-        None => (entry.timestamp, 0),
-        Some(cause) => (entry.timestamp.max(cause.effective.next()), cause.depth + 1),
+        None => (own, 0),
+        Some(cause) => (own.max(cause.effective.next()), cause.depth + 1),
     }
 }

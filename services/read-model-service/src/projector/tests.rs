@@ -264,3 +264,20 @@ async fn latency_and_throughput_are_of_what_was_saved() {
     assert!((report.throughput.events.second - 10.0).abs() < f64::EPSILON);
     assert!(report.projector.lag_ms > 90_000.0);
 }
+
+#[tokio::test]
+async fn what_is_remembered_of_an_order_from_before_a_rebuild_overwrites_nothing() {
+    let world = World::new();
+    let events = happy();
+    // Remembered in version 2, which the rebuild makes once more, with more in it.
+    for event in &events[..2] {
+        world.project(std::slice::from_ref(event)).await;
+    }
+    world.store.memory.clear(ORDERS).await.unwrap();
+    world.rebuilds.note_cleared();
+    let rebuilding = World::on(Arc::clone(&world.store));
+    rebuilding.project(&events[..3]).await;
+    rebuilding.project(&events[3..4]).await;
+    world.project(&events[4..]).await;
+    assert_eq!(stored(&world, "o-1").await, expected(&events));
+}

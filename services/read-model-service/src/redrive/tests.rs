@@ -4,6 +4,10 @@ use sagaline_contracts::payload::DeadLetter;
 use super::*;
 
 fn letter(order_id: Option<&str>, event_id: &str, consumers: &[&str]) -> PostMortem {
+    tried(order_id, event_id, consumers, 1)
+}
+
+fn tried(order_id: Option<&str>, event_id: &str, consumers: &[&str], attempts: u32) -> PostMortem {
     let mut letter = PostMortem::new("letter-1");
     for (at, consumer) in consumers.iter().enumerate() {
         let order_id = order_id.map(|id| OrderId::new(id).unwrap());
@@ -12,12 +16,12 @@ fn letter(order_id: Option<&str>, event_id: &str, consumers: &[&str]) -> PostMor
             original_event_id: event_id.to_owned(),
             order_id: order_id.clone(),
             error: "no".to_owned(),
-            payload: json!({ "orderId": "o-1", "reason": 7 }),
+            payload: json!({ "orderId": "o-1", "reason": if attempts == 0 { json!("x") } else { json!(7) } }),
             original_topic: Some("payment.PaymentFailed.v1".to_owned()),
             partition: Some(1),
             offset: Some(2),
             consumer: Some((*consumer).to_owned()),
-            attempts: Some(1),
+            attempts: Some(attempts),
             raw: None,
             dead_letter_id: Some("letter-1".to_owned()),
         };
@@ -81,6 +85,21 @@ fn an_edit_becomes_a_whole_event_with_the_id_of_the_original() {
     );
     let text = edited.to_string();
     assert!(Event::from_json(EventType::PaymentFailed, text.as_bytes()).is_ok());
+}
+
+#[test]
+fn a_message_that_its_consumer_never_tried_goes_along_with_its_redrive() {
+    let redriven = |attempts| {
+        let letter = tried(Some("o-1"), "e-1", &["order-service"], attempts);
+        let event = event(plan(&letter, None, wish(REDRIVE, None), NOW));
+        request(&event).event.clone()
+    };
+    assert_eq!(redriven(1), None, "the consumer holds it");
+    let along = redriven(0).unwrap();
+    assert_eq!(
+        (&along["eventId"], &along["payload"]["reason"]),
+        (&json!("e-1"), &json!("x"))
+    );
 }
 
 #[test]
@@ -198,4 +217,49 @@ fn a_letter_that_died_again_can_be_decided_again() {
     letter.merge(PostMortem::of(&again).unwrap());
     let second = event(plan(&letter, None, wish(REDRIVE, None), NOW));
     assert_ne!(first.id, second.id);
+}
+
+/// JSON of any shape and depth.
+fn anything() -> impl proptest::strategy::Strategy<Value = Value> {
+    use proptest::prelude::*;
+    let nested = (0..130_usize).prop_map(|depth| {
+        (0..depth).fold(json!(1), |inner, at| match at % 2 {
+            0 => json!([inner]),
+            _ => json!({ "a": inner }),
+        })
+    });
+    let note = prop_oneof![nested, sagaline_contracts::generate::json()];
+    let fields = (note, any::<bool>(), sagaline_contracts::generate::text());
+    prop_oneof![
+        3 => fields.prop_map(|(note, is_ours, reason)| {
+            json!({ "orderId": if is_ours { "o-1" } else { "o-2" }, "reason": reason, "note": note })
+        }),
+        1 => sagaline_contracts::generate::json(),
+    ]
+}
+
+proptest::proptest! {
+    #![proptest_config(sagaline_contracts::generate::cases(2_000))]
+
+    /// What an operator edits is refused here, with the field, or can be read by every service that it is sent to.
+    #[test]
+    fn any_edit_is_refused_with_a_field_or_becomes_an_event_that_can_be_read(
+        payload in anything(),
+        knows_its_order in proptest::prelude::any::<bool>(),
+        event_id in proptest::sample::select(vec!["e-1", "unknown", "", "a\nb"]),
+    ) {
+        let letter = letter(knows_its_order.then_some("o-1"), event_id, &["order-service", PROJECTOR]);
+        match plan(&letter, None, wish(REDRIVE, Some(payload)), NOW) {
+            Ok(Plan::Publish(event)) => {
+                let kind = event.event_type();
+                let read = Event::decode(kind, Some(event.key().as_bytes()), Some(&event.encode()));
+                proptest::prop_assert_eq!(read, Ok(*event));
+            }
+            Ok(other) => proptest::prop_assert!(false, "{other:?}"),
+            Err(Refusal::Invalid { field, what }) => {
+                proptest::prop_assert!(!field.is_empty() && !what.is_empty());
+            }
+            Err(Refusal::Decided(_)) => proptest::prop_assert!(false, "nobody has decided"),
+        }
+    }
 }

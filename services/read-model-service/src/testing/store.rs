@@ -19,6 +19,8 @@ pub(crate) struct FakeStore {
     pub(crate) loads: AtomicUsize,
     pub(crate) writes: AtomicUsize,
     pub(crate) before_save: Mutex<Option<BeforeSave>>,
+    /// How many more saves go through, if that is limited.
+    saves_left: Mutex<Option<usize>>,
 }
 
 fn down() -> StoreError {
@@ -29,6 +31,22 @@ fn down() -> StoreError {
 }
 
 impl FakeStore {
+    /// So many saves more go through; the others fail.
+    pub(crate) fn fail_after(&self, saves: usize) {
+        *self.saves_left.lock() = Some(saves);
+    }
+
+    fn take_save(&self) -> Result<(), StoreError> {
+        match &mut *self.saves_left.lock() {
+            Some(0) => Err(down()),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
     fn check(&self) -> Result<(), StoreError> {
         if self.is_down.load(Ordering::Relaxed) {
             Err(down())
@@ -56,6 +74,7 @@ impl Store for FakeStore {
         writes: Vec<Write>,
     ) -> Result<Vec<SaveResult>, StoreError> {
         self.check()?;
+        self.take_save()?;
         let before = self.before_save.lock().take();
         if let Some(before) = before {
             before().await;

@@ -152,8 +152,10 @@ fn every_state_has_its_answer_to_every_event() {
         (cancelled(a2),          ["note", "reject", "reject", "note", "note", "note", "note", "reject"]),
         (wish(Release, a1),      ["void(o/1)", "no", "no", "no", "no", "no", "no", "no"]),
         (wish(Refund, a1),       ["void(o/1)", "refund1", "no", "no", "no", "no", "no", "refund2"]),
-        (wish(Release, a2),      ["void(o/2)", "no", "no", "void(o/2)", "void(o/2)", "void(o/2)", "no", "no"]),
-        (wish(Refund, a2),       ["void(o/2)", "refund1", "no", "void(o/2)", "void(o/2)", "void(o/2)", "no", "refund2"]),
+        (wish(Release, a2),      ["early", "no", "no", "early", "early", "void(o/2)", "no", "no"]),
+        (wish(Refund, a2),       ["early", "no", "no", "early", "early", "void(o/2)", "no", "refund2"]),
+        (wish(Release, Some(3)), ["early", "no", "no", "early", "early", "early", "early", "no"]),
+        (wish(Refund, Some(3)),  ["early", "no", "no", "early", "early", "early", "early", "no"]),
         (timeout(1),             ["void(o/1)", "-", "-", "-", "-", "-", "-", "-"]),
         (timeout(2),             ["void(o/2)", "-", "-", "void(o/2)", "void(o/2)", "void(o/2)", "-", "-"]),
         (wish(Release, None),    ["-"; 8]),
@@ -333,7 +335,7 @@ fn a_wish_of_nobody_is_ruled_in_the_service_s_own_name() {
 
 #[test]
 fn after_the_goods_are_out_a_refund_is_ruled_once_for_the_attempt_that_was_shipped() {
-    let wish = wish(Action::RefundPayment, Some(7));
+    let wish = wish(Action::RefundPayment, Some(1));
     let first = given(&Shipments, shipped(1, false))
         .when(wish.clone())
         .applied();
@@ -363,6 +365,42 @@ fn goods_that_are_found_to_be_out_when_they_are_called_back_are_shipped() {
         .with_outcome(booked());
     assert_eq!(transition.state, shipped(1, true));
     assert_eq!(told(&transition), ["OrderShipped1", "refund1"]);
+}
+
+#[test]
+fn a_wish_about_an_attempt_that_cannot_have_begun_undoes_nothing_of_the_one_in_flight() {
+    let ahead = wish(Action::ReleaseInventory, Some(2));
+    let early = given(&Shipments, OrderShipments::default()).when(ahead.clone());
+    assert_eq!(kind(early.decision()), "early");
+    // the attempt in flight is shipped as if nothing had been asked, and then there is no later one
+    let out = given(&Shipments, OrderShipments::default())
+        .when(paid(Some(1)))
+        .with_outcome(booked());
+    let answer = given(&Shipments, out.state.clone()).when(ahead).applied();
+    assert_eq!(told(&answer), ["no"]);
+    assert_eq!(answer.state, out.state);
+}
+
+#[test]
+fn a_wish_that_is_ahead_of_the_cancellation_before_it_is_ruled_on_when_that_comes() {
+    let ahead = wish(Action::ReleaseInventory, Some(2));
+    let state = barred(1, "cancelled");
+    assert_eq!(
+        kind(
+            given(&Shipments, state.clone())
+                .when(ahead.clone())
+                .decision()
+        ),
+        "early"
+    );
+    let over = given(&Shipments, state).when(cancelled(Some(1))).applied();
+    let ruled = given(&Shipments, over.state)
+        .when(ahead)
+        .with_outcome(ShippingOutcome::Voided);
+    assert_eq!(told(&ruled), ["ShippingFailed2", "refund2", "release2"]);
+    given(&Shipments, ruled.state)
+        .when(paid(Some(2)))
+        .is_ignored();
 }
 
 #[test]

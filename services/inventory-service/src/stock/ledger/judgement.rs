@@ -29,13 +29,23 @@ pub(super) struct Judged {
 }
 
 impl Ledger {
-    /// These orders' documents are saved: what they say of their operations is taken in with the next writes.
-    pub async fn learn(&self, orders: &[OrderId]) -> Result<(), StoreError> {
-        self.learn_at(orders, BTreeMap::new()).await
+    /// These orders are saved in these states: what they say of their operations is taken in with the next writes. Verdicts are
+    /// final, so it does no harm when a later state is saved by now.
+    pub fn learn<'a>(&self, saved: impl IntoIterator<Item = (&'a OrderId, &'a InventoryState)>) {
+        let telling = saved
+            .into_iter()
+            // One that names no SKU decides nothing here. If it left marks all the same, the sweep finds them.
+            .filter(|(_, state)| state.skus().next().is_some())
+            .map(|(order_id, state)| Judged {
+                order_id: order_id.clone(),
+                state: state.clone(),
+                besides: Vec::new(),
+            });
+        self.judge(telling);
     }
 
-    /// As [`Self::learn`], for orders that may have marks on SKUs that their states do not name.
-    pub(super) async fn learn_at(
+    /// Reads what these orders' saved documents say. They may have marks on SKUs that their states do not name.
+    pub(super) async fn look_up(
         &self,
         orders: &[OrderId],
         mut besides: BTreeMap<OrderId, Vec<Sku>>,

@@ -55,7 +55,7 @@ impl Ledger {
         }
         sightings.0 = seen;
         let orders: Vec<OrderId> = old.keys().cloned().collect();
-        self.learn_at(&orders, old).await?;
+        self.look_up(&orders, old).await?;
         Ok(())
     }
 

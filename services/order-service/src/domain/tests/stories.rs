@@ -104,3 +104,47 @@ proptest! {
         prop_assert_eq!(told_shuffled, told);
     }
 }
+
+/// Somebody wished the second attempt undone before an operator asked for it, so shipping barred it: whatever is told of it before
+/// and after its beginning, the attempt ends as soon as all of it is heard, and nothing waits for an operator.
+fn barred_ahead() -> impl Strategy<Value = Vec<Payload>> {
+    let two = Some(2);
+    let told = vec![
+        shipping_failed("cancelled", two),
+        payment_failed("cancelled", two),
+        released("cancelled", two),
+    ];
+    let all = [told.clone(), told].concat();
+    (Just(all).prop_shuffle(), 0..7_usize).prop_map(|(mut events, before)| {
+        events.insert(before, retry(Some(1)));
+        events.insert(0, inventory_failed(Some(1)));
+        events
+    })
+}
+
+proptest! {
+    #[test]
+    fn an_attempt_that_was_undone_before_it_began_ends_when_it_begins(events in barred_ahead()) {
+        let mut numbers: Vec<Payload> = Vec::new();
+        let numbered: Vec<(usize, Payload)> = events
+            .into_iter()
+            .map(|payload| {
+                let known = numbers.iter().position(|known| *known == payload);
+                let number = known.unwrap_or_else(|| {
+                    numbers.push(payload.clone());
+                    numbers.len() - 1
+                });
+                (number, payload)
+            })
+            .collect();
+        let (order, told) = play(&numbered);
+        prop_assert_eq!((order.phase, order.attempt), (Phase::Cancelled, 2));
+        prop_assert_eq!(order.reason.as_deref(), Some("cancelled"));
+        let ended_twice = [
+            EventType::OrderCancelled,
+            EventType::OrderRetried,
+            EventType::OrderCancelled,
+        ];
+        prop_assert_eq!(told, ended_twice);
+    }
+}

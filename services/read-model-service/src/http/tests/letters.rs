@@ -223,3 +223,82 @@ async fn a_letter_of_the_read_model_names_it_as_a_consumer() {
         })
     );
 }
+
+#[tokio::test]
+async fn a_letter_of_no_order_that_dies_at_one_more_service_after_its_discard_can_be_discarded_again()
+ {
+    let world = World::new();
+    let mut deaths = ["payment-service", "shipping-service"].map(|consumer| numbered(1, consumer));
+    for death in &mut deaths {
+        death.order_id = None;
+        death.correlation_id = String::new();
+        let Payload::DeadLetter(letter) = &mut death.payload else {
+            panic!("a letter")
+        };
+        letter.order_id = None;
+    }
+    let [first, mut second] = deaths;
+    world.project(&[first]).await;
+    let uri = "/admin/dead-letters/letter-1/discard";
+    assert_eq!(world.post(uri, "").await.0, StatusCode::ACCEPTED);
+    assert_eq!(letters(&world, "?state=waiting").await.len(), 0);
+
+    let decided = &world.audit().await[0];
+    second.timestamp = decided["at"].as_str().unwrap().parse().unwrap();
+    second.timestamp = second.timestamp.next();
+    world.project(&[second]).await;
+    assert_eq!(letters(&world, "?state=waiting").await.len(), 1);
+    assert_eq!(world.post(uri, "").await.0, StatusCode::ACCEPTED);
+    assert_eq!(letters(&world, "?state=waiting").await.len(), 0);
+    assert_eq!(world.audit().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_discard_that_was_cut_off_is_in_the_audit_once_the_letter_is_shown_as_decided() {
+    let world = World::new();
+    let poison = world.raw("payment.PaymentAuthorized.v1", None, b"nonsense");
+    sagaline_runtime::BatchHandler::handle(&world.projector, &[poison])
+        .await
+        .unwrap();
+    world.deliver_published().await;
+    let letter = &letters(&world, "").await[0];
+    let id = letter["deadLetterId"].as_str().unwrap().to_owned();
+    let uri = format!("/admin/dead-letters/{id}/discard");
+    // The store goes away after each of the writes in turn, until the discard comes through.
+    for writes in 1..10 {
+        world.store.fail_after(writes);
+        let (status, _) = world.post(&uri, "").await;
+        world.store.fail_after(usize::MAX);
+        let is_shown = letters(&world, "?state=discarded").await.len() == 1;
+        assert!(
+            !is_shown || world.audit().await.len() == 1,
+            "after {writes} writes"
+        );
+        if status == StatusCode::ACCEPTED {
+            return;
+        }
+    }
+    panic!("the discard never came through");
+}
+
+#[tokio::test]
+async fn nothing_is_decided_about_a_letter_while_the_read_model_is_rebuilt() {
+    let world = World::new();
+    world.project(&[numbered(1, "order-service")]).await;
+    let began = sagaline_store::Write {
+        id: "rebuild".to_owned(),
+        expected: 0,
+        body: "{}".into(),
+        index: sagaline_store::Index::default(),
+    };
+    let store = &world.store.memory;
+    sagaline_store::Store::save(store, crate::collections::REBUILDING, vec![began])
+        .await
+        .unwrap();
+    let uri = "/admin/dead-letters/letter-1/discard";
+    assert_eq!(world.post(uri, "").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    sagaline_store::Store::clear(store, crate::collections::REBUILDING)
+        .await
+        .unwrap();
+    assert_eq!(world.post(uri, "").await.0, StatusCode::ACCEPTED);
+}

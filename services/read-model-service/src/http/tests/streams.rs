@@ -190,3 +190,16 @@ async fn the_feed_tells_what_changes_and_on_resuming_what_was_missed() {
     let mut from_start = Client::open(&world, "/orders/stream?from=start", None).await;
     assert_eq!(from_start.read().len(), 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_who_comes_while_the_read_model_is_rebuilt_is_told_what_the_rebuild_finds() {
+    let world = World::new();
+    let events = happy();
+    let id = events[0].key().to_owned();
+    let mut client = Client::open(&world, &format!("/orders/{id}/stream?from=start"), None).await;
+    assert!(client.read().is_empty(), "the read model was just cleared");
+    let messages = events.iter().map(|event| world.message(event)).collect();
+    world.broker.batches.lock().extend([messages, Vec::new()]);
+    world.post("/admin/rebuild", "").await;
+    assert_eq!(client.read().len(), events.len());
+}

@@ -9,6 +9,7 @@ use crate::projection::{Audit, EVENTS_MAX, Entry, Order, PROJECTOR, PostMortem};
 use crate::testing::given::*;
 
 const DAY_S: i64 = 86_400;
+const YEAR_9999_S: i64 = 253_370_764_800;
 
 fn payloads() -> Vec<Payload> {
     let replacement = event("replacement", 5, Some("e1"), authorized(1));
@@ -34,10 +35,12 @@ fn payloads() -> Vec<Payload> {
     ]
 }
 
-/// Any events of one order: clocks up to a day off, causes that are missing, and even causes in circles.
+/// Any events of one order: clocks up to a day off and some that are wrong altogether, causes that are missing, and even
+/// causes in circles.
 fn events(max: usize) -> impl Strategy<Value = Vec<Event>> {
     let payload = prop::sample::select(payloads());
-    let one = (payload, -DAY_S..DAY_S, prop::option::of(0..max + 2));
+    let at_s = prop_oneof![9 => -DAY_S..DAY_S, 1 => YEAR_9999_S..YEAR_9999_S + 9];
+    let one = (payload, at_s, prop::option::of(0..max + 2));
     prop::collection::vec(one, 1..max).prop_map(|drawn| {
         drawn
             .into_iter()

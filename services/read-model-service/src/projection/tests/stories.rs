@@ -58,6 +58,37 @@ fn a_clock_that_is_a_day_behind_puts_no_effect_before_its_cause() {
 }
 
 #[test]
+fn a_stamp_that_nobody_followed_does_not_put_an_order_behind_all_that_happens_to_it() {
+    let year_9999 = 253_370_764_800;
+    let mut events = failed();
+    // another program placed the order, and its clock is wrong; the services stamp by their own
+    events[0].timestamp = sagaline_contracts::Timestamp::from_micros(year_9999 * 1_000_000);
+    let second = events[1].timestamp;
+    events.push(event("g", 7, None, retry("ann")));
+    events.push(event("h", 8, Some("g"), retried(2)));
+    let order = project(&events);
+    assert_eq!(ids(&order), ["a", "b", "c", "d", "e", "f", "g", "h"]);
+    assert_eq!(order.fold().lifecycle.outcome, Outcome::Pending);
+    let document = document(&events);
+    assert_eq!(
+        document["timeline"][0]["timestamp"],
+        "9999-01-01T00:00:00.000000Z"
+    );
+    assert_eq!(document["timeline"][1]["at"], second.to_string());
+    assert!(document["createdAt"].as_str() < document["timeline"][1]["at"].as_str());
+}
+
+#[test]
+fn one_effect_with_a_clock_far_behind_does_not_make_its_cause_unbelievable() {
+    let mut events = happy();
+    let cause = events[0].timestamp;
+    events.push(event("old", -40 * 365 * 86_400, Some("a"), rejected()));
+    let document = document(&events);
+    assert_eq!(document["createdAt"], cause.to_string());
+    assert_eq!(document["timeline"][0]["eventId"], "a");
+}
+
+#[test]
 fn a_retry_begins_an_attempt_and_what_the_old_one_still_tells_changes_nothing() {
     let mut events = failed();
     events.push(event("g", 7, None, retry("ann")));

@@ -1,0 +1,116 @@
+//! Topics: what was written, in order, by partition.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use foldhash::fast::FixedState;
+use sagaline_contracts::EventType;
+
+/// A message as it was written.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    pub(crate) key: Option<Bytes>,
+    pub(crate) value: Option<Bytes>,
+    /// The process that wrote it; 0 for anybody else.
+    pub(crate) by: u64,
+}
+
+/// Every topic with its partitions. A partition of a topic is a slot: topic × partitions + partition.
+pub(crate) struct Topics {
+    names: Vec<Arc<str>>,
+    by_name: HashMap<&'static str, usize, FixedState>,
+    slots: Vec<Vec<Record>>,
+    partitions: usize,
+}
+
+impl Topics {
+    pub(crate) fn new(partitions: usize) -> Self {
+        let partitions = partitions.max(1);
+        let names: Vec<&'static str> = EventType::topics().collect();
+        let by_name = names
+            .iter()
+            .enumerate()
+            .map(|(at, name)| (*name, at))
+            .collect();
+        Self {
+            slots: names
+                .iter()
+                .flat_map(|_| (0..partitions).map(|_| Vec::new()))
+                .collect(),
+            names: names.into_iter().map(Arc::from).collect(),
+            by_name,
+            partitions,
+        }
+    }
+
+    pub(crate) fn partitions(&self) -> usize {
+        self.partitions
+    }
+
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(crate) fn topic(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
+    pub(crate) fn topic_of(&self, slot: usize) -> usize {
+        slot / self.partitions
+    }
+
+    pub(crate) fn name_of(&self, slot: usize) -> &Arc<str> {
+        &self.names[slot / self.partitions]
+    }
+
+    pub(crate) fn partition_of(&self, slot: usize) -> usize {
+        slot % self.partitions
+    }
+
+    pub(crate) fn slot(&self, topic: &str, partition: i32) -> Option<usize> {
+        let partition = usize::try_from(partition).ok()?;
+        Some(self.topic(topic)? * self.partitions + partition)
+    }
+
+    pub(crate) fn log(&self, slot: usize) -> &[Record] {
+        &self.slots[slot]
+    }
+
+    /// Writes a message; gives its place.
+    pub(super) fn append(
+        &mut self,
+        topic: &str,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        by: u64,
+    ) -> Option<(usize, usize)> {
+        let topic = self.topic(topic)?;
+        let slot = topic * self.partitions + self.place(key);
+        let log = self.slots.get_mut(slot)?;
+        log.push(Record {
+            key: key.map(Bytes::copy_from_slice),
+            value: value.map(Bytes::copy_from_slice),
+            by,
+        });
+        Some((slot, log.len() - 1))
+    }
+
+    /// Every topic's messages by its name, partition by partition.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, usize, usize, &Record)> {
+        self.slots.iter().enumerate().flat_map(move |(slot, log)| {
+            let place = (&*self.names[slot / self.partitions], slot % self.partitions);
+            log.iter()
+                .enumerate()
+                .map(move |(offset, record)| (place.0, place.1, offset, record))
+        })
+    }
+
+    fn place(&self, key: Option<&[u8]>) -> usize {
+        let mut hasher = FixedState::with_seed(7).build_hasher();
+        hasher.write(key.unwrap_or_default());
+        let partitions = u64::try_from(self.partitions).unwrap_or(1);
+        usize::try_from(hasher.finish() % partitions).unwrap_or(0)
+    }
+}

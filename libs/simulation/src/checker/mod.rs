@@ -1,0 +1,164 @@
+//! What must always hold, held against a world that has come to rest.
+//!
+//! The checker asks no service what it thinks. It sees what stands in topics and documents, the books of gateway and carrier, and
+//! what clients and operators were answered. Each complaint begins with the name of its invariant.
+
+mod events;
+mod inbox;
+mod operators;
+mod orders;
+mod stock;
+mod timeline;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+use sagaline_contracts::{DEAD_LETTER_SUFFIX, Event, EventType};
+use sagaline_saga::message_id;
+
+use crate::bank::Charge;
+use crate::clients::Ordered;
+use crate::depot::Parcel;
+use crate::world::World;
+
+/// An event as it stands on its topic, the first time that it does.
+pub(crate) struct Published {
+    pub(crate) event: Event,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// A message at its place.
+pub(crate) struct Place {
+    pub(crate) topic: String,
+    pub(crate) partition: usize,
+    pub(crate) offset: usize,
+    /// The id by which a service knows it: the event's, or one that follows from the place.
+    pub(crate) id: String,
+    /// The order whose key it has.
+    pub(crate) order: Option<String>,
+    pub(crate) is_event: bool,
+}
+
+/// Everything that the checker goes by.
+pub(crate) struct Evidence {
+    /// The events of every order by their ids, in the order in which they were found.
+    pub(crate) orders: BTreeMap<String, BTreeMap<String, Published>>,
+    /// Dead letters: the events that say so.
+    pub(crate) letters: Vec<Event>,
+    /// Every message, topic by topic.
+    pub(crate) places: Vec<Place>,
+    pub(crate) charges: BTreeMap<String, Vec<(String, Charge)>>,
+    pub(crate) parcels: BTreeMap<String, Vec<(String, Parcel)>>,
+    pub(crate) placed: BTreeMap<u32, Ordered>,
+    /// Places of messages that were put there on purpose, and are no events.
+    pub(crate) poison: BTreeSet<String>,
+    /// Complaints so far.
+    complaints: Vec<String>,
+}
+
+impl Evidence {
+    pub(crate) fn complain(&mut self, complaint: String) {
+        self.complaints.push(complaint);
+    }
+
+    fn gather(world: &World) -> Self {
+        let mut evidence = Self {
+            orders: BTreeMap::new(),
+            letters: Vec::new(),
+            places: Vec::new(),
+            charges: BTreeMap::new(),
+            parcels: BTreeMap::new(),
+            placed: world.clients.orders(),
+            poison: world.clients.poison(),
+            complaints: Vec::new(),
+        };
+        for (key, charge) in world.bank.charges() {
+            let of_order = evidence.charges.entry(charge.order.clone()).or_default();
+            of_order.push((key, charge));
+        }
+        for (key, parcel) in world.depot.parcels() {
+            let of_order = evidence.parcels.entry(parcel.order.clone()).or_default();
+            of_order.push((key, parcel));
+        }
+        evidence.read_topics(world);
+        evidence
+    }
+
+    fn read_topics(&mut self, world: &World) {
+        let state = world.cluster.state.lock();
+        for (topic, partition, offset, record) in state.topics.all() {
+            let kind = EventType::parse(topic).unwrap_or(EventType::DeadLetter);
+            let (key, value) = (record.key.as_deref(), record.value.as_deref());
+            let mut place = Place {
+                topic: topic.to_owned(),
+                partition,
+                offset,
+                id: String::new(),
+                order: None,
+                is_event: false,
+            };
+            match Event::decode(kind, key, value) {
+                Ok(event) => {
+                    place.id = event.id.to_string();
+                    place.order = event.order_id.as_ref().map(ToString::to_string);
+                    place.is_event = true;
+                    self.take_event(event, value.unwrap_or_default());
+                    if !topic.ends_with(DEAD_LETTER_SUFFIX) {
+                        self.places.push(place);
+                    }
+                }
+                Err(rejected) => {
+                    let (at, offset) = (i32::try_from(partition), i64::try_from(offset));
+                    let id = message_id(topic, at.unwrap_or(0), offset.unwrap_or(0));
+                    if !self.poison.contains(id.as_str()) {
+                        self.complaints
+                            .push(format!("contract: {} is no event: {rejected}", place.topic));
+                    }
+                    place.id = id.to_string();
+                    place.order = key
+                        .filter(|key| !key.is_empty())
+                        .map(|key| String::from_utf8_lossy(key).into_owned());
+                    self.places.push(place);
+                }
+            }
+        }
+    }
+
+    /// Takes an event in. The same id must be the same event, however often it was published.
+    fn take_event(&mut self, event: Event, bytes: &[u8]) {
+        let known = self.orders.entry(event.key().to_owned()).or_default();
+        match known.get(event.id.as_str()) {
+            Some(first) if first.bytes != bytes && !events::is_same(&first.event, &event) => {
+                self.complaints.push(format!(
+                    "same ids: event {} was published with different contents: {} / {}",
+                    event.id,
+                    String::from_utf8_lossy(&first.bytes),
+                    String::from_utf8_lossy(bytes)
+                ));
+            }
+            Some(_) => {}
+            None => {
+                if event.event_type() == EventType::DeadLetter {
+                    self.letters.push(event.clone());
+                }
+                let bytes = bytes.to_vec();
+                known.insert(event.id.to_string(), Published { event, bytes });
+            }
+        }
+    }
+}
+
+/// Holds every invariant against the world, and tells it what is broken.
+pub(crate) async fn check(world: &World) -> Result<()> {
+    let mut evidence = Evidence::gather(world);
+    events::check(&mut evidence);
+    orders::check(&mut evidence);
+    stock::check(world, &mut evidence).await?;
+    inbox::check(world, &mut evidence).await?;
+    timeline::check(world, &mut evidence).await?;
+    operators::check(world, &mut evidence).await?;
+    for complaint in evidence.complaints {
+        world.env.broken(complaint);
+    }
+    Ok(())
+}

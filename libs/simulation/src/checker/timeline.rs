@@ -1,0 +1,86 @@
+//! Invariant 6: a timeline shows exactly what was published, each event once, none before its cause.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+use sagaline_contracts::EventType;
+use serde_json::Value;
+
+use super::Evidence;
+use crate::clients::get;
+use crate::plan::Service;
+use crate::world::World;
+
+pub(super) async fn check(world: &World, evidence: &mut Evidence) -> Result<()> {
+    let mut complaints = Vec::new();
+    let watched = world.clients.watched();
+    for (order, events) in &evidence.orders {
+        if order.is_empty() {
+            continue;
+        }
+        let request = get(&format!("/orders/{order}"))?;
+        let answer = world
+            .fronts
+            .call(&world.env, Service::ReadModel, request)
+            .await;
+        let Some(answer) = answer.filter(|answer| answer.status == 200) else {
+            let knows = super::orders::of_type(events, EventType::OrderCreated)
+                .next()
+                .is_some();
+            if knows {
+                complaints.push(format!("timeline: {order} is not shown"));
+            }
+            continue;
+        };
+        let timeline = answer.body["timeline"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let mut shown = BTreeSet::new();
+        for entry in &timeline {
+            let id = entry["eventId"].as_str().unwrap_or_default();
+            if !shown.insert(id) {
+                complaints.push(format!("timeline: {order} shows {id} twice"));
+            }
+            let cause = entry["causationId"].as_str();
+            if let Some(cause) = cause.filter(|cause| events.contains_key(*cause))
+                && !shown.contains(cause)
+            {
+                complaints.push(format!(
+                    "timeline: {order} shows {id} before its cause {cause}"
+                ));
+            }
+        }
+        let published: BTreeSet<&str> = events.keys().map(String::as_str).collect();
+        if shown != published {
+            let missing: Vec<_> = published.difference(&shown).collect();
+            let invented: Vec<_> = shown.difference(&published).collect();
+            complaints.push(format!(
+                "timeline: {order} does not show {missing:?}, and shows {invented:?} of nowhere"
+            ));
+        }
+        for seen in watched.get(order).into_iter().flatten() {
+            let told = count(seen);
+            let wanted = count(&timeline);
+            if told != wanted {
+                complaints.push(format!(
+                    "stream: a reader of {order} was told {told:?} instead of {wanted:?}"
+                ));
+            }
+        }
+    }
+    for complaint in complaints {
+        evidence.complain(complaint);
+    }
+    Ok(())
+}
+
+/// How often each event was told, by what it says.
+fn count(entries: &[Value]) -> BTreeMap<String, u32> {
+    let mut counts = BTreeMap::new();
+    for entry in entries {
+        let what = format!("{} {}", entry["type"], entry["details"]);
+        *counts.entry(what).or_default() += 1;
+    }
+    counts
+}

@@ -1,0 +1,59 @@
+//! Everything of one run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use sagaline_service_kit::auth::JwtKeys;
+use sagaline_service_kit::secret::JwtSecret;
+use sagaline_store::{MemoryLimits, MemoryStore};
+
+use crate::bank::Bank;
+use crate::broker::Cluster;
+use crate::clients::Clients;
+use crate::depot::Depot;
+use crate::env::Env;
+use crate::http::Fronts;
+use crate::process::Processes;
+use crate::run::Wanted;
+use crate::weather::Climate;
+
+/// Everything of one run.
+pub(crate) struct World {
+    pub(crate) env: Arc<Env>,
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) shelf: Arc<MemoryStore>,
+    pub(crate) bank: Arc<Bank>,
+    pub(crate) depot: Arc<Depot>,
+    pub(crate) fronts: Fronts,
+    pub(crate) processes: Processes,
+    pub(crate) clients: Clients,
+    pub(crate) keys: JwtKeys,
+    /// An operator's token.
+    pub(crate) token: String,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, climate: Climate, wanted: Wanted) -> Result<Arc<Self>> {
+        let env = Env::new(seed, climate, wanted);
+        let shelf = Arc::new(MemoryStore::new(MemoryLimits::default()));
+        let secret: JwtSecret = "a secret that is known to everybody here"
+            .parse()
+            .context("the secret is too weak")?;
+        // A clock that stands still: tokens are no part of what is simulated.
+        let keys = JwtKeys::with_clock(&secret, Arc::new(|| 1_767_225_600));
+        let token = keys.mint("operator", "admin", Duration::from_hours(24))?;
+        Ok(Arc::new(Self {
+            cluster: Cluster::new(Arc::clone(&env), Arc::clone(&shelf)),
+            shelf,
+            bank: Arc::default(),
+            depot: Arc::default(),
+            fronts: Fronts::default(),
+            processes: Processes::default(),
+            clients: Clients::default(),
+            keys,
+            token,
+            env,
+        }))
+    }
+}
