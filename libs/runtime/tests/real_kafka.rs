@@ -245,6 +245,36 @@ async fn an_outage_longer_than_the_patience_is_waited_out_and_nothing_is_left_ou
     }
 }
 
+/// The batch in hand is given up when the group is lost, at a moment at which nothing is assigned.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_that_was_lost_with_a_batch_in_hand_is_read_again_when_it_is_back() {
+    let (kafka, broker) = broker_with_topics().await;
+    let producer = broker.producer("test").await.unwrap();
+    let quick = KafkaBroker::new(KafkaOptions {
+        session_timeout_ms: 2_000,
+        ..KafkaOptions::new(kafka.brokers())
+    });
+    let ledger = Arc::new(Ledger::default());
+    ledger.down.store(true, Ordering::SeqCst);
+    let (token, task) = start(&quick, &ledger);
+    producer
+        .publish((0..100).map(message).collect())
+        .await
+        .unwrap();
+    until("the batch is refused several times", || {
+        ledger.refused.load(Ordering::SeqCst) >= 4
+    })
+    .await;
+    kafka.sigstop().unwrap();
+    // Longer than the session.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    ledger.down.store(false, Ordering::SeqCst);
+    kafka.sigcont().unwrap();
+    until("everything is handled", || ledger.distinct() == 100).await;
+    token.cancel();
+    task.await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_instance_takes_its_own_place_after_a_crash_and_takes_it_back_from_another() {
     let (kafka, broker) = broker_with_topics().await;

@@ -18,14 +18,14 @@ use crate::fate::{Fate, order_id};
 use crate::report::Row;
 use crate::world::World;
 
-/// Orders per second.
-pub const LOAD: u32 = 40;
+/// Orders per second: enough to have some in flight at every moment, few enough for a machine that does other things as well.
+pub const LOAD: u32 = 20;
 /// Orders that must have come to an outcome before something breaks: the pipeline flows.
 const FLOWING: usize = 20;
 const FLOW_LIMIT: Duration = Duration::from_secs(60);
 /// Nothing may take longer than this to come right.
-const RECOVERY_LIMIT: Duration = Duration::from_secs(60);
-const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+const RECOVERY_LIMIT: Duration = Duration::from_secs(120);
+const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
 /// When a fault began, and when it ended.
 #[derive(Debug, Clone, Copy)]

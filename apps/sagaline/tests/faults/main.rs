@@ -108,6 +108,7 @@ fn trial(scenario: Scenario, shared: &Arc<Shared>) -> Trial {
         if let Some(world) = place.take() {
             world.keep_logs(&folder().join(scenario.name));
         }
+        eprintln!("{}: {error:#}", scenario.name);
         lock(&shared.report).failed(&scenario, &error);
         Err(Failed::from(format!("{error:#}")))
     };

@@ -15,7 +15,7 @@ use parking_lot::{Condvar, Mutex};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::{ClientConfig, ClientContext};
+use rdkafka::{ClientConfig, ClientContext, TopicPartitionList};
 use tokio::sync::mpsc;
 
 use super::{KafkaOptions, settings};
@@ -326,20 +326,30 @@ impl Poller {
 
     /// Keeps the membership alive while a batch is in hand.
     fn wait_until_done(&self) {
-        let mut paused = false;
-        while !self.in_hand.wait_idle(if paused { POLL } else { PATIENCE }) && !self.stopped() {
-            if !paused && let Ok(partitions) = self.member.assignment() {
-                paused = self.member.pause(&partitions).is_ok();
+        // All that was ever paused here: a partition stays paused when it is taken away and comes back, and at the end it may
+        // be in between.
+        let mut paused: Vec<TopicPartitionList> = Vec::new();
+        let mut all_paused = false;
+        while !self
+            .in_hand
+            .wait_idle(if all_paused { POLL } else { PATIENCE })
+            && !self.stopped()
+        {
+            if !all_paused
+                && let Ok(partitions) = self.member.assignment()
+                && self.member.pause(&partitions).is_ok()
+            {
+                all_paused = true;
+                paused.push(partitions);
             }
             // With everything paused this only serves heartbeats and rebalances. A partition that is assigned meanwhile is
             // not paused: what comes from it is put back.
             if let Some(Ok(message)) = self.member.poll(Duration::ZERO) {
                 self.put_back(&message);
-                paused = false;
+                all_paused = false;
             }
         }
-        if paused && let Ok(partitions) = self.member.assignment() {
-            // A partition that went away needs no resuming.
+        for partitions in paused {
             if let Err(error) = self.member.resume(&partitions) {
                 tracing::warn!(error = %error, "partitions could not be resumed");
             }

@@ -90,7 +90,7 @@ pub async fn the_payment_service_is_stopped_for_a_while(world: &mut World) -> Re
     drill(world, what, async |stack, load| {
         stack.terminate("payment-service").await?;
         let began = Instant::now();
-        load.so_many_more(200, ANSWERS_LIMIT).await?;
+        load.so_many_more(100, ANSWERS_LIMIT).await?;
         stack.launch_again("payment-service")?;
         Ok(Fault::since(began))
     })

@@ -14,7 +14,7 @@ use crate::world::World;
 
 const LIMIT: Duration = Duration::from_secs(20);
 const MORE: usize = 12;
-const ORDERED_MEANWHILE: usize = 400;
+const ORDERED_MEANWHILE: usize = 300;
 
 pub async fn the_partition_count_is_raised(world: &mut World) -> Result<()> {
     let kafka = world.kafka().to_owned();
