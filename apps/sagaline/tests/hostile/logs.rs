@@ -1,6 +1,7 @@
 //! What clients send neither makes lines of its own in the log nor speaks to a terminal, and nothing secret or personal
 //! stands there or in events that is not theirs to tell.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use reqwest::header::HeaderValue;
@@ -30,7 +31,10 @@ fn hostile() -> [String; 6] {
 
 /// The same as a path has to spell it.
 fn percent(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    text.bytes().fold(String::new(), |mut spelled, byte| {
+        let _ = write!(spelled, "%{byte:02X}");
+        spelled
+    })
 }
 
 async fn attack(pipeline: &Pipeline, token: &str) {
