@@ -22,10 +22,10 @@ use crate::world::World;
 pub const LOAD: u32 = 20;
 /// Orders that must have come to an outcome before something breaks: the pipeline flows.
 const FLOWING: usize = 20;
-const FLOW_LIMIT: Duration = Duration::from_secs(60);
+const FLOW_LIMIT: Duration = Duration::from_mins(1);
 /// Nothing may take longer than this to come right.
-const RECOVERY_LIMIT: Duration = Duration::from_secs(120);
-const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+const RECOVERY_LIMIT: Duration = Duration::from_mins(2);
+const ANSWER_LIMIT: Duration = Duration::from_mins(1);
 
 /// When a fault began, and when it ended.
 #[derive(Debug, Clone, Copy)]

@@ -101,7 +101,7 @@ fn trial(scenario: Scenario, shared: &Arc<Shared>) -> Trial {
         let mut place = lock(&shared.world);
         let ran = shared.runtime.block_on(run(&scenario, &mut place));
         if let Some(world) = place.as_mut() {
-            lock(&shared.report).take(&scenario, world.take_rows());
+            lock(&shared.report).take(&world.take_rows());
         }
         let Err(error) = ran else { return Ok(()) };
         // What a failed scenario leaves behind is no ground for the next one.

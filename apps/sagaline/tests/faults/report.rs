@@ -41,8 +41,7 @@ pub struct Report {
 
 impl Report {
     /// Takes over what a scenario has found.
-    pub fn take(&mut self, scenario: &Scenario, rows: Vec<Row>) {
-        let _ = scenario;
+    pub fn take(&mut self, rows: &[Row]) {
         self.rows.extend(rows.iter().map(line));
     }
 

@@ -13,7 +13,7 @@ use crate::world::World;
 /// Longer than the session timeout of ten seconds.
 const FROZEN: Duration = Duration::from_secs(12);
 const CAUGHT_LIMIT: Duration = Duration::from_secs(20);
-const TAKEN_OVER_LIMIT: Duration = Duration::from_secs(60);
+const TAKEN_OVER_LIMIT: Duration = Duration::from_mins(1);
 /// What a command that saves documents has in it, and no other.
 const SAVE: &[u8] = b"\x02update\0";
 

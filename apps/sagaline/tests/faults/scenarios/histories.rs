@@ -29,7 +29,7 @@ const LIMITED: &str = "LIMITED-1";
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 /// How long a client waits before it asks again when it got no answer.
 const PAUSE: Duration = Duration::from_millis(100);
-const PROGRESS_LIMIT: Duration = Duration::from_secs(60);
+const PROGRESS_LIMIT: Duration = Duration::from_mins(1);
 
 pub async fn concurrent_creation_is_linearizable(world: &mut World) -> Result<()> {
     creation(world, "creation by 8 clients under the same keys", None).await
