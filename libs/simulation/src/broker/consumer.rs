@@ -97,7 +97,7 @@ impl SimConsumer {
             .read(|now| (now.batch_max, now.hold, now.commit_ms));
         let dice = &env.broker_dice;
         let mut batch = Vec::new();
-        let mut held = false;
+        let mut is_delayed = false;
         let slots = topics.slots();
         let first = dice.index(slots);
         let most = 1 + dice.index(batch_max.max(1));
@@ -117,7 +117,7 @@ impl SimConsumer {
                 continue;
             }
             if dice.chance(hold) {
-                held = true;
+                is_delayed = true;
                 continue;
             }
             let take = (log.len() - position).min(most - batch.len());
@@ -144,7 +144,7 @@ impl SimConsumer {
             });
             return Look::Batch(batch);
         }
-        let mut wait = held.then(|| Duration::from_millis(1 + dice.up_to(HOLD_MS)));
+        let mut wait = is_delayed.then(|| Duration::from_millis(1 + dice.up_to(HOLD_MS)));
         if self.uncommitted {
             let due = self.committed + Duration::from_millis(commit_ms);
             let left = due.saturating_duration_since(Instant::now());
