@@ -19,6 +19,10 @@ needs() {
   [ ${#missing[@]} -eq 0 ] || fail "not installed: ${missing[*]}. scripts/setup installs it"
 }
 
+# Where scripts/setup installs schemathesis, with everything it needs, at the version that test-api.requirements pins.
+schemathesis_home() { printf '%s/schemathesis-%s' "$cache" "$(sed -n 's/^schemathesis==//p' "$root/scripts/test-api.requirements")"; }
+schemathesis_command() { printf '%s/bin/schemathesis' "$(schemathesis_home)"; }
+
 # port_is_taken PORT: whether anything listens there on this machine.
 port_is_taken() { (exec 3<> "/dev/tcp/127.0.0.1/$1") 2> /dev/null; }
 

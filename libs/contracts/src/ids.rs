@@ -24,12 +24,14 @@ fn is_order_id(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-'))
 }
 
-fn is_printable(text: &str) -> bool {
+pub(crate) fn is_printable(text: &str) -> bool {
     // nearly every one is a UUID, or as plain
     if text.bytes().all(|b| matches!(b, b' '..=b'~')) {
         return (1..=ID_LENGTH_MAX).contains(&text.len());
     }
+    // the cheap bound first: nobody counts the characters of a megabyte
     !text.is_empty()
+        && text.len() <= ID_LENGTH_MAX * 4
         && text.chars().count() <= ID_LENGTH_MAX
         && !text
             .chars()

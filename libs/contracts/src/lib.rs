@@ -11,13 +11,21 @@ mod envelope;
 mod event;
 mod event_type;
 pub mod examples;
+#[cfg(feature = "generate")]
+pub mod generate;
 mod ids;
 mod money;
 pub mod payload;
 mod rejected;
 pub mod schema;
+mod short_text;
 mod timestamp;
 mod wire;
+
+/// Reading JSON as its schema has it, and not in every way that serde knows: for other bodies than events.
+pub mod strict {
+    pub use crate::wire::{name, objects};
+}
 
 pub use event::{ENVELOPE_VERSION, Event};
 pub use event_type::{DEAD_LETTER_SUFFIX, EventType};
@@ -25,4 +33,5 @@ pub use ids::{EventId, InvalidId, OrderId, Sku};
 pub use money::{InvalidMoney, Money};
 pub use payload::Payload;
 pub use rejected::{Rejected, RejectedKind};
+pub use short_text::ShortText;
 pub use timestamp::{InvalidTimestamp, Timestamp};

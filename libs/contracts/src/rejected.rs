@@ -48,9 +48,30 @@ impl RejectedKind {
     }
 }
 
+/// A reason quotes the message, and stands in logs and before people: what it quotes must neither begin a line of its own nor
+/// speak to a terminal.
+fn on_one_line(reason: String) -> String {
+    let breaks_out = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !reason.contains(breaks_out) {
+        return reason;
+    }
+    let mut line = String::with_capacity(reason.len() + 16);
+    for c in reason.chars() {
+        if breaks_out(c) {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    line
+}
+
 impl Rejected {
     pub(crate) fn new(kind: RejectedKind, reason: impl Into<String>) -> Self {
-        let mut reason = reason.into();
+        let mut reason = on_one_line(reason.into());
         // A reason quotes the message, which may be a megabyte, and stands in a dead letter beside it.
         if let Some((end, _)) = reason.char_indices().nth(REASON_CHARS_MAX) {
             reason.truncate(end);

@@ -62,7 +62,7 @@ impl EmbeddedBroker {
         self.address
     }
 
-    /// Whether records can be written: `false` once the disk has failed. Reading still works then.
+    /// Whether records can be written: `false` while the disk is full or broken. Reading still works then.
     pub fn is_writable(&self) -> bool {
         self.broker
             .journal

@@ -79,6 +79,16 @@ pub enum BrokerError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// This consumer's place in the group was given to another one with the same instance id: a second process, or this one itself
+    /// when the broker crashed before it could say so.
+    #[error(
+        "the place in the consumer group was given to another consumer with the same instance id ({reason}); \
+         if this comes again, give every instance an id of its own"
+    )]
+    Replaced {
+        /// What the client said.
+        reason: String,
+    },
     /// The topics are not as the pipeline needs them.
     #[error("{0}")]
     Topics(String),

@@ -1,6 +1,8 @@
 //! Receives batches, hands them on, waits out outages, commits.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,6 +13,9 @@ use crate::backoff::Backoff;
 use crate::{BrokerError, Consumer, Inbound, Outage, Ports};
 
 const JOIN_LIMIT: Duration = Duration::from_secs(20);
+/// The dependencies by their names in the health record.
+const KAFKA: &str = "kafka";
+const STORE: &str = "store";
 const JOIN_POLL: Duration = Duration::from_millis(10);
 
 /// What a service does with messages.
@@ -40,6 +45,8 @@ pub struct LoopOptions {
     pub tick_interval: Duration,
     /// How long the batch in hand may still take at a shutdown; then it is left to the next start.
     pub drain_limit: Duration,
+    /// How often the broker is asked whether it is there.
+    pub ping_interval: Duration,
     /// How long leaving the group may take.
     pub close_limit: Duration,
 }
@@ -49,6 +56,7 @@ impl Default for LoopOptions {
         Self {
             tick_interval: Duration::from_millis(500),
             drain_limit: Duration::from_secs(5),
+            ping_interval: Duration::from_secs(2),
             close_limit: Duration::from_secs(3),
         }
     }
@@ -75,6 +83,14 @@ pub struct ConsumerLoop {
     handler: Arc<dyn BatchHandler>,
     ports: Ports,
     options: LoopOptions,
+    /// Whether a batch is in hand that an outage keeps from being done.
+    stuck: AtomicBool,
+}
+
+/// Why a consumer is read no more.
+enum End {
+    Stopped,
+    Replaced(BrokerError),
 }
 
 impl ConsumerLoop {
@@ -92,28 +108,55 @@ impl ConsumerLoop {
             handler,
             ports,
             options,
+            stuck: AtomicBool::new(false),
         }
     }
 
     /// Runs until `shutdown`; finishes the batch in hand, commits and leaves the group.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RuntimeError> {
-        let Some(mut consumer) = self.connect(&shutdown).await? else {
-            return Ok(());
-        };
-        tokio::join!(
-            self.wait_until_joined(consumer.as_mut(), &shutdown),
-            self.prepare(&shutdown)
-        );
+        let mut backoff = Backoff::new();
+        loop {
+            let Some(mut consumer) = self.connect(&shutdown).await? else {
+                return Ok(());
+            };
+            tokio::join!(
+                self.wait_until_joined(consumer.as_mut(), &shutdown),
+                self.prepare(&shutdown)
+            );
+            let end = tokio::select! {
+                biased;
+                end = self.consume(consumer.as_mut(), &shutdown) => end,
+                never = self.watch_broker() => match never {},
+            };
+            consumer.close(self.options.close_limit).await;
+            let End::Replaced(error) = end else {
+                return Ok(());
+            };
+            self.note(&error.into());
+            // Two processes with one id would throw each other out: less and less often.
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return Ok(()),
+                () = tokio::time::sleep(backoff.next()) => {}
+            }
+        }
+    }
+
+    async fn consume(&self, consumer: &mut dyn Consumer, shutdown: &CancellationToken) -> End {
         let mut ticks = tokio::time::interval(self.options.tick_interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        if consumer.joined() {
+            self.ports.health.up(KAFKA);
+        }
         loop {
             tokio::select! {
                 biased;
-                () = shutdown.cancelled() => break,
-                _ = ticks.tick() => self.tick(&shutdown).await,
+                () = shutdown.cancelled() => return End::Stopped,
+                _ = ticks.tick() => self.tick(shutdown).await,
                 polled = consumer.next() => match polled {
-                    Ok(None) => break,
-                    Ok(Some(batch)) => self.process(consumer.as_mut(), batch, &shutdown).await,
+                    Ok(None) => return End::Stopped,
+                    Ok(Some(batch)) => self.process(consumer, batch, shutdown).await,
+                    Err(error @ BrokerError::Replaced { .. }) => return End::Replaced(error),
                     Err(error) => {
                         self.note(&error.into());
                         tokio::time::sleep(Backoff::new().next()).await;
@@ -121,8 +164,22 @@ impl ConsumerLoop {
                 },
             }
         }
-        consumer.close(self.options.close_limit).await;
-        Ok(())
+    }
+
+    /// A consumer that nothing comes to cannot tell an idle pipeline from a broker that is gone, so somebody asks.
+    async fn watch_broker(&self) -> Infallible {
+        loop {
+            tokio::time::sleep(self.options.ping_interval).await;
+            match self.ports.broker.ping().await {
+                // Who has a batch in hand that cannot be done knows better.
+                Ok(()) if self.stuck.load(Ordering::Acquire) => {}
+                Ok(()) => self.ports.health.up(KAFKA),
+                Err(error) => {
+                    let outage = Outage::from(error);
+                    self.ports.health.down(outage.dependency, &outage.chain());
+                }
+            }
+        }
     }
 
     async fn connect(
@@ -199,12 +256,14 @@ impl ConsumerLoop {
             match handled {
                 Ok(()) => {
                     if backoff.is_some() {
-                        self.recovered();
+                        self.ports.health.up(STORE);
+                        self.ports.health.up(KAFKA);
                     }
                     break;
                 }
                 Err(outage) => self.note(&outage),
             }
+            self.stuck.store(true, Ordering::Release);
             if sagaline_saga::planted!("batch dropped in an outage") {
                 break;
             }
@@ -217,6 +276,7 @@ impl ConsumerLoop {
             }
             consumer.retain_assigned(&mut batch);
         }
+        self.stuck.store(false, Ordering::Release);
         consumer.done(&batch).await;
     }
 
@@ -233,7 +293,8 @@ impl ConsumerLoop {
             () = self.drained(shutdown) => return,
         };
         match ticked {
-            Ok(()) => self.recovered(),
+            // It has asked the store, but not the broker.
+            Ok(()) => self.ports.health.up(STORE),
             // What is due stays due until the next tick.
             Err(outage) => self.note(&outage),
         }
@@ -243,11 +304,5 @@ impl ConsumerLoop {
         let reason = outage.chain();
         tracing::warn!(service = self.service, dependency = outage.dependency, error = %reason, "outage: waiting");
         self.ports.health.down(outage.dependency, &reason);
-    }
-
-    fn recovered(&self) {
-        for dependency in ["store", "kafka"] {
-            self.ports.health.up(dependency);
-        }
     }
 }

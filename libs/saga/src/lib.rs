@@ -9,6 +9,8 @@ mod clock;
 #[cfg(feature = "given")]
 pub mod given;
 mod identity;
+#[cfg(feature = "given")]
+pub mod laws;
 mod participant;
 pub mod planted;
 mod record;

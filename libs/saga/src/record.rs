@@ -1,9 +1,10 @@
 //! The one document that a service keeps of an order.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use sagaline_contracts::{Event, EventId, EventType, OrderId, Payload, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::derived_event_id;
@@ -11,6 +12,10 @@ use crate::session::OUTBOX_GRACE;
 
 /// The most distinct events that a service takes for one order; further ones are dead letters.
 pub(crate) const EVENTS_MAX: usize = 2_000;
+/// The most bytes that those may have together: stores take documents of 16 MB at most.
+pub(crate) const WAITING_BYTES_MAX: usize = 6 * 1_024 * 1_024;
+/// The most bytes of headers that are handed on from a cause to what it causes: they are kept with each.
+const HEADERS_BYTES_MAX: usize = 4_096;
 /// The most events that wait behind a parked one, or for something that they depend on.
 pub(crate) const WAITING_MAX: usize = 1_000;
 
@@ -111,6 +116,17 @@ pub enum Message {
     Base64(String),
     /// No value at all.
     Missing,
+}
+
+impl Message {
+    /// How many bytes it takes in a record.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Json(json) => json.get().len(),
+            Self::Base64(text) => text.len(),
+            Self::Missing => 0,
+        }
+    }
 }
 
 /// An event that waits, and why.
@@ -235,9 +251,7 @@ impl<S> OrderRecord<S> {
                     causation_id: causing_event.map(|event| event.id.clone()),
                     order_id: Some(self.order_id.clone()),
                     payload,
-                    headers: causing_event
-                        .map(|event| event.headers.clone())
-                        .unwrap_or_default(),
+                    headers: causing_event.map(handed_on).unwrap_or_default(),
                 };
                 match &event.payload {
                     Payload::DeadLetter(letter) => {
@@ -289,6 +303,17 @@ impl<S> OrderRecord<S> {
             .map(|entry| entry.next_attempt)
             .chain(retry)
             .min()
+    }
+}
+
+/// The headers that go on to what an event causes. Large ones end here: nobody reads them, and a record keeps what it emits.
+fn handed_on(cause: &Event) -> BTreeMap<String, Value> {
+    let is_small = cause.headers.is_empty()
+        || serde_json::to_vec(&cause.headers).is_ok_and(|json| json.len() <= HEADERS_BYTES_MAX);
+    if is_small {
+        cause.headers.clone()
+    } else {
+        BTreeMap::new()
     }
 }
 

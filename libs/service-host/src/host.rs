@@ -6,10 +6,11 @@ use axum::Router;
 use sagaline_contracts::Timestamp;
 use sagaline_runtime::{HealthSink, Ports};
 use sagaline_saga::Clock;
-use sagaline_service_kit::auth::JwtKeys;
+use sagaline_service_kit::auth::{AdminLimits, JwtKeys};
 use sagaline_service_kit::clock::SystemClock;
+use sagaline_service_kit::config::LimitArgs;
 use sagaline_service_kit::http::{self, HttpOptions, HttpStack};
-use sagaline_service_kit::{CorsOrigins, Health, ids};
+use sagaline_service_kit::{AdminGate, CorsOrigins, Health, ids};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -63,6 +64,8 @@ pub struct ServiceHost {
     pub health: Health,
     /// Who may sign in.
     pub keys: JwtKeys,
+    /// How often they may call admin endpoints.
+    pub admin_limits: AdminLimits,
     /// Which pages may call.
     pub cors: CorsOrigins,
     /// The limits of the HTTP server.
@@ -92,11 +95,25 @@ impl ServiceHost {
             ports,
             health,
             keys,
+            admin_limits: AdminLimits::default(),
             cors,
             http: HttpOptions::default(),
             draw_id: ids::random_uuid,
             shutdown,
         }
+    }
+
+    /// The same host with limits that were configured.
+    #[must_use]
+    pub fn with_limits(mut self, limits: &LimitArgs) -> Self {
+        self.admin_limits = limits.admin();
+        self.http.max_connections = usize::try_from(limits.max_connections).unwrap_or(usize::MAX);
+        self
+    }
+
+    /// What stands before the admin endpoints.
+    pub fn gate(&self) -> AdminGate {
+        AdminGate::with_limits(self.keys.clone(), self.admin_limits)
     }
 
     /// Serves `routes` with everything around them until the shutdown, then drains.

@@ -10,7 +10,9 @@ use sagaline_runtime::kafka::{KafkaBroker, KafkaOptions};
 use sagaline_runtime::{Broker, Ports, SilentHealth};
 use sagaline_service_kit::auth::JwtKeys;
 use sagaline_service_kit::config::{ServiceArgs, ServiceDefaults};
-use sagaline_service_kit::lifecycle::{DRAIN_LIMIT, Lifecycle, install_tls_provider};
+use sagaline_service_kit::lifecycle::{
+    DRAIN_LIMIT, Lifecycle, install_tls_provider, raise_file_limit,
+};
 use sagaline_service_kit::{http, telemetry};
 use sagaline_store::{MongoStore, StoreError};
 use tokio::net::TcpListener;
@@ -37,6 +39,7 @@ where
     F: Future<Output = anyhow::Result<()>> + Send + 'static,
 {
     install_tls_provider();
+    raise_file_limit();
     let command = clap::Command::new(spec.defaults.name).version(env!("CARGO_PKG_VERSION"));
     // The flags' structs bring texts of their own; the service's comes last.
     let command = O::augment_args(ServiceArgs::augment_args(command)).about(spec.about);
@@ -85,7 +88,10 @@ where
         .await
         .map_err(|error: StoreError| anyhow::Error::new(error))
         .context("MONGO_URL is not usable")?;
-    let broker = KafkaBroker::new(KafkaOptions::new(config.kafka_brokers.to_string()));
+    let broker = KafkaBroker::new(KafkaOptions {
+        instance_id: config.instance_id.clone(),
+        ..KafkaOptions::new(config.kafka_brokers.to_string())
+    });
     let ports = Ports {
         store: Arc::new(store),
         broker: Arc::new(broker.clone()),
@@ -99,7 +105,8 @@ where
         keys,
         config.cors_origin,
         life.shutdown_token(),
-    );
+    )
+    .with_limits(&config.limits);
     let listener = http::bind(config.listen).await?;
     tracing::info!(service = config.name, address = %config.listen, "listening");
     let service = run(host.clone(), options, listener);

@@ -4,7 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use clap::Args;
 
+use crate::auth::AdminLimits;
 use crate::cors::CorsOrigins;
+use crate::rate_limit::Allowance;
 use crate::secret::{JwtSecret, MongoUrl};
 use crate::telemetry::{LogFormat, LogLevel};
 
@@ -45,6 +47,58 @@ pub struct CommonArgs {
         value_name = "FORMAT"
     )]
     pub log_format: LogFormat,
+
+    /// What one client may do.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+}
+
+/// What one client may do. `POST /orders` has no rate of its own: all orders may come through one gateway, and what is
+/// too much for the intake is told to come back.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct LimitArgs {
+    /// Open connections of each service; one more is answered with 503
+    #[arg(
+        long,
+        env = "MAX_CONNECTIONS",
+        default_value_t = 16_384,
+        value_parser = clap::value_parser!(u32).range(16..=1_000_000)
+    )]
+    pub max_connections: u32,
+
+    /// Admin requests a second of one token's subject, in the long run; ten times as many at once. Beyond it 429
+    #[arg(
+        long,
+        env = "ADMIN_RATE",
+        default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(1..=100_000)
+    )]
+    pub admin_rate: u32,
+
+    /// Failed sign-ins a second of one address, in the long run; twenty times as many at once. Beyond it 429
+    #[arg(
+        long,
+        env = "SIGN_IN_FAILURE_RATE",
+        default_value_t = 5,
+        value_parser = clap::value_parser!(u32).range(1..=100_000)
+    )]
+    pub sign_in_failure_rate: u32,
+}
+
+impl LimitArgs {
+    /// The limits of admin endpoints.
+    pub const fn admin(&self) -> AdminLimits {
+        AdminLimits {
+            per_subject: Allowance {
+                per_second: self.admin_rate,
+                burst: self.admin_rate.saturating_mul(10),
+            },
+            failures_per_address: Allowance {
+                per_second: self.sign_in_failure_rate,
+                burst: self.sign_in_failure_rate.saturating_mul(20),
+            },
+        }
+    }
 }
 
 impl CommonArgs {
@@ -81,6 +135,11 @@ pub struct ServiceArgs {
     #[arg(long, env = "PORT")]
     pub port: Option<u16>,
 
+    /// Id of this instance in its consumer group, the same after a restart: its successor gets its partitions at once, instead of after
+    /// ten seconds. No two instances of a service may have the same
+    #[arg(long, env = "INSTANCE_ID", value_name = "ID")]
+    pub instance_id: Option<String>,
+
     /// Name in logs, metrics and the consumer group [default: the service's own]
     #[arg(long, env = "SERVICE_NAME", value_name = "NAME")]
     pub service_name: Option<ServiceName>,
@@ -102,6 +161,8 @@ pub struct ServiceConfig {
     pub name: String,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// The instance's id in its consumer group.
+    pub instance_id: Option<String>,
     /// The broker.
     pub kafka_brokers: KafkaBrokers,
     /// The store.
@@ -110,6 +171,8 @@ pub struct ServiceConfig {
     pub jwt_secret: JwtSecret,
     /// Who may call from a browser.
     pub cors_origin: CorsOrigins,
+    /// What one client may do.
+    pub limits: LimitArgs,
 }
 
 /// Why a service refuses to start.
@@ -144,6 +207,8 @@ impl ServiceArgs {
         Ok(ServiceConfig {
             name: name.to_owned(),
             listen: SocketAddr::new(self.common.host, self.port.unwrap_or(defaults.port)),
+            // an empty variable is one that was left out
+            instance_id: self.instance_id.clone().filter(|id| !id.is_empty()),
             kafka_brokers: connections
                 .kafka_brokers
                 .clone()
@@ -151,6 +216,7 @@ impl ServiceArgs {
             mongo_url: connections.mongo_url.clone().ok_or(ConfigError::NoMongo)?,
             jwt_secret: self.common.require_jwt_secret()?,
             cors_origin: self.common.cors_origin.clone(),
+            limits: self.common.limits,
         })
     }
 }
@@ -276,6 +342,23 @@ mod tests {
     fn a_weak_secret_is_refused_by_the_command_line() {
         let error = parse(&["--jwt-secret", "weak"]).unwrap_err();
         assert!(error.contains("at least 32"), "{error}");
+    }
+
+    #[test]
+    fn limits_are_the_documented_ones_unless_they_are_given() {
+        let limits = parse(&[]).unwrap().common.limits;
+        assert_eq!(limits.max_connections, 16_384);
+        let (ours, default) = (limits.admin(), AdminLimits::default());
+        assert_eq!(ours.per_subject, default.per_subject);
+        assert_eq!(ours.failures_per_address, default.failures_per_address);
+        let given = parse(&["--admin-rate", "3", "--sign-in-failure-rate", "1"]).unwrap();
+        let given = given.common.limits.admin();
+        assert_eq!(
+            (given.per_subject.per_second, given.per_subject.burst),
+            (3, 30)
+        );
+        assert_eq!(given.failures_per_address.burst, 20);
+        assert!(parse(&["--admin-rate", "0"]).is_err());
     }
 
     #[test]

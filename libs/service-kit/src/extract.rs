@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Deserializer, Visitor};
 
 use crate::problem::Problem;
 
@@ -95,7 +95,39 @@ fn is_json(content_type: &HeaderValue) -> bool {
 
 /// Parses JSON. The path to a wrong field is only looked for once parsing has failed, so good requests pay nothing for it.
 pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(body).map_err(|error| explain::<T>(body, &error))
+    read::<T>(body).map_err(|error| explain::<T>(body, &error))
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let value = T::deserialize(ObjectOnly(&mut deserializer))?;
+    deserializer.end()?;
+    Ok(value)
+}
+
+/// Reads structs from objects alone: serde would take their fields from an array as well, in an order that is nobody's business.
+struct ObjectOnly<D>(D);
+
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for ObjectOnly<D> {
+    type Error = D::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.0.deserialize_any(visitor)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
+        self.0.deserialize_map(visitor)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
 }
 
 fn explain<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Problem {
@@ -106,7 +138,7 @@ fn explain<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Probl
         return Problem::bad_request("body", format!("is not valid JSON: {error}"));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
+    match serde_path_to_error::deserialize::<_, T>(ObjectOnly(&mut deserializer)) {
         Err(located) => {
             let message = without_position(&located.inner().to_string());
             Problem::bad_request(field_path(&located.path().to_string(), &message), message)
@@ -293,6 +325,13 @@ mod tests {
             assert_eq!(body["field"], "body", "{body}");
             assert!(body["error"].as_str().unwrap().contains(said), "{body}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_array_is_no_object_however_well_its_elements_fit() {
+        let (status, body) = post_orders(None, r#"[[{"sku":"SKU-1","qty":1}]]"#).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
+        assert_eq!(body["field"], "body");
     }
 
     #[tokio::test]

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::clock::{SystemClock, rfc3339};
 
 /// Where a dependency stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DependencyState {
     /// It works.
@@ -27,7 +28,7 @@ struct Dependency {
 }
 
 /// One dependency as `/healthz` shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct DependencyReport {
     /// Up or down.
     pub state: DependencyState,
@@ -39,7 +40,7 @@ pub struct DependencyReport {
 }
 
 /// What `/healthz` answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct HealthReport {
     /// Whether the service can work.
     pub ok: bool,

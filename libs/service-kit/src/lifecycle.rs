@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use parking_lot::Mutex;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -142,6 +143,18 @@ impl Lifecycle {
 pub fn install_tls_provider() {
     // Refused when somebody has chosen already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Allows the process as many open files as the system lets it have: shells start programs with 1,024, which a burst of
+/// clients would use up. First thing in `main`.
+pub fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    // Refused by a system that does not want it: then connections beyond the limit wait, which is logged when it happens.
+    let _ = setrlimit(Resource::Nofile, raised);
 }
 
 async fn either(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {

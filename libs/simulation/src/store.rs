@@ -162,13 +162,13 @@ impl Store for SimStore {
             }
             Fate::Late => {
                 self.env.fault("save done later");
-                let (documents, env) = (Arc::clone(&self.shelf), Arc::clone(&self.env));
+                let (kept, env) = (Arc::clone(&self.shelf), Arc::clone(&self.env));
                 let (collection, by) = (collection.to_owned(), self.life.id);
                 let delay = Duration::from_millis(1 + self.env.store_dice.up_to(LATE_MS));
                 tokio::spawn(async move {
                     tokio::time::sleep(delay).await;
                     // A store in memory does not fail.
-                    let _ = apply(&documents, &env, by, &collection, writes).await;
+                    let _ = apply(&kept, &env, by, &collection, writes).await;
                 });
                 Err(unavailable("save", "no answer came in time"))
             }

@@ -64,14 +64,14 @@ fn the_same_seed_is_the_same_run_in_another_process() {
 #[test]
 fn what_is_asked_for_besides_the_verdict_does_not_change_the_run() {
     let plan = Plan::of_seed(7, SMALL);
-    let plain = run(&plan, Wanted::default()).unwrap();
+    let silent = run(&plan, Wanted::default()).unwrap();
     let told = Wanted {
         story: true,
         coverage: true,
     };
     let told = run(&plan, told).unwrap();
-    assert_eq!(told.trace_hash, plain.trace_hash);
-    assert!(!told.story.is_empty() && plain.story.is_empty());
+    assert_eq!(told.trace_hash, silent.trace_hash);
+    assert!(!told.story.is_empty() && silent.story.is_empty());
     assert!(!told.coverage.events.is_empty());
 }
 

@@ -13,11 +13,21 @@ use crate::process::Process;
 /// The first start fetches the jars; a start after a crash waits for the old registration to expire.
 const START_LIMIT: Duration = Duration::from_mins(3);
 
+/// A port of its own for some clients, at which the broker tells them another port to come back to: a proxy's.
+#[derive(Debug)]
+pub struct Listener {
+    /// Where the broker listens.
+    pub port: Port,
+    /// The port that it tells clients.
+    pub advertised: u16,
+}
+
 /// One Kafka broker (`KRaft`, combined mode) on free ports, with quick groups and quick recovery.
 #[derive(Debug)]
 pub struct ApacheKafka {
     port: Port,
     controller_port: Port,
+    listeners: Vec<Listener>,
     // before its folder, because fields are dropped in this order
     process: Process,
     folder: TempDir,
@@ -26,14 +36,20 @@ pub struct ApacheKafka {
 impl ApacheKafka {
     /// Starts an empty broker and waits until it accepts connections.
     pub async fn start() -> Result<Self> {
+        Self::start_with(Vec::new()).await
+    }
+
+    /// The same, with further listeners.
+    pub async fn start_with(listeners: Vec<Listener>) -> Result<Self> {
         let port = Port::reserve()?;
         let controller_port = Port::reserve()?;
         let folder = tempfile::tempdir()?;
-        let process = spawn(&port, &controller_port, &folder)?;
+        let process = spawn(&port, &controller_port, &listeners, &folder)?;
         process.ready(START_LIMIT).await?;
         Ok(Self {
             port,
             controller_port,
+            listeners,
             process,
             folder,
         })
@@ -52,7 +68,12 @@ impl ApacheKafka {
     /// Kills it if it still runs, and starts it again on the same port with the same data.
     pub async fn restart(&mut self) -> Result<()> {
         self.kill_9()?;
-        self.process = spawn(&self.port, &self.controller_port, &self.folder)?;
+        self.process = spawn(
+            &self.port,
+            &self.controller_port,
+            &self.listeners,
+            &self.folder,
+        )?;
         self.process.ready(START_LIMIT).await
     }
 
@@ -72,7 +93,12 @@ impl ApacheKafka {
     }
 }
 
-fn spawn(port: &Port, controller_port: &Port, folder: &TempDir) -> Result<Process> {
+fn spawn(
+    port: &Port,
+    controller_port: &Port,
+    listeners: &[Listener],
+    folder: &TempDir,
+) -> Result<Process> {
     let script = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../../test-servers/kafka/run.sh"
@@ -82,6 +108,10 @@ fn spawn(port: &Port, controller_port: &Port, folder: &TempDir) -> Result<Proces
         .arg(folder.path())
         .arg(port.number().to_string())
         .arg(controller_port.number().to_string());
+    for listener in listeners {
+        let (port, advertised) = (listener.port.number(), listener.advertised);
+        command.arg(format!("{port}:{advertised}"));
+    }
     let log = folder.path().join("server.log");
     Process::spawn("Apache Kafka", command, "Kafka Server started", &log)
 }

@@ -6,16 +6,25 @@
 //! into `~/.cache/sagaline` (or `$SAGALINE_CACHE`).
 
 pub mod client;
+pub mod history;
 pub mod invariants;
 mod kafka;
+pub mod lag;
+pub mod load;
 mod mongo;
+mod mount;
+mod outcomes;
 mod ports;
 mod process;
+mod proxy;
 pub mod sse;
 pub mod stack;
 pub mod topics;
 
-pub use kafka::ApacheKafka;
+pub use kafka::{ApacheKafka, Listener};
 pub use mongo::{Kind, MongoServer};
+pub use mount::{DiskImage, Mount};
+pub use outcomes::Outcomes;
 pub use ports::Port;
 pub use process::Process;
+pub use proxy::Proxy;

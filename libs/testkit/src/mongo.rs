@@ -49,8 +49,17 @@ impl MongoServer {
 
     /// The connection string.
     pub fn url(&self) -> String {
-        let port = self.port.number();
+        Self::url_at(self.port())
+    }
+
+    /// The connection string of a server on this port, or of a proxy in front of one.
+    pub(crate) fn url_at(port: u16) -> String {
         format!("mongodb://127.0.0.1:{port}/?directConnection=true")
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port.number()
     }
 
     /// Ends it as a crash would.

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use sagaline_runtime::{Runner, RunnerOptions};
 use sagaline_service_host::{Front, ServiceHost};
-use sagaline_service_kit::AdminGate;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::Inventory;
@@ -26,7 +25,7 @@ pub async fn run(host: ServiceHost, _: Options, front: impl Into<Front>) -> anyh
     let (store, clock) = (Arc::clone(&host.ports.store), Arc::clone(&host.ports.clock));
     let ledger = Ledger::new(Arc::clone(&store), Arc::clone(&clock), Limits::default());
     let effects = Arc::new(StockEffects::new(ledger));
-    let gate = AdminGate::new(host.keys.clone());
+    let gate = host.gate();
     let routes = http::routes(store, clock, Arc::clone(&effects), gate);
     let work = async {
         if !seeded(&host).await {

@@ -8,7 +8,7 @@ use sagaline_runtime::{
 };
 use sagaline_service_host::{Front, ServiceHost, ServiceSpec};
 use sagaline_service_kit::config::ServiceDefaults;
-use sagaline_service_kit::{AdminGate, telemetry};
+use sagaline_service_kit::telemetry;
 
 use crate::domain::{COLLECTION, OrderSaga, SERVICE};
 use crate::http::{self, App};
@@ -89,7 +89,7 @@ pub async fn run(
         draw_id: host.draw_id,
         shutdown: host.shutdown.clone(),
     };
-    let routes = http::routes(app, AdminGate::new(host.keys.clone()));
+    let routes = http::routes(app, host.gate());
     let connect = async {
         // Not now: then with the first order.
         if let Err(error) = lazy.connect().await {

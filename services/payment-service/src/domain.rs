@@ -286,6 +286,8 @@ fn charge_key(order_id: &OrderId, attempt: u32) -> String {
 }
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod schedules;
 #[cfg(test)]
 mod tests;

@@ -5,20 +5,24 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use sagaline_contracts::{Money, OrderId};
 use sagaline_service_host::Records;
-use sagaline_service_kit::{Json, Path, Problem};
+use sagaline_service_kit::{Api, Json, Operation, Path, Problem};
 use sagaline_store::Store;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::COLLECTION;
-use crate::domain::{Charge, Payment};
+use crate::domain::{Charge, Payment, SERVICE};
 
 /// The service's routes, on its documents in `store`; `gateway` is named in the answers.
 pub fn routes(store: Arc<dyn Store>, gateway: &'static str) -> Router {
-    Router::new()
-        .route("/payments/{orderId}", get(payment))
+    let describe = Operation::new("showPayment", "An order's payment")
+        .path::<OrderId>("orderId", "The order")
+        .answers::<PaymentView<'_>>(200, "The payment")
+        .refuses(404, "No payment of this order is known here");
+    Api::new(SERVICE, "Charges once per attempt, and refunds")
+        .get("/payments/{orderId}", payment, describe)
         .with_state(Reader {
             records: Records::new(store, COLLECTION, "payment", "payments"),
             gateway,
@@ -32,7 +36,7 @@ struct Reader {
 }
 
 /// The answer.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct PaymentView<'a> {
     order_id: &'a OrderId,
@@ -216,5 +220,31 @@ mod tests {
         let (status, body) = get(holding(b"{\"state\":7}".to_vec()).await, "/payments/o-1").await;
         assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
         assert!(!body.to_string().contains("state"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn every_route_is_described_and_answers_are_as_described() {
+        use sagaline_service_kit::openapi::testing::{agreed, complaints, described};
+        let record = serde_json::to_vec(&OrderRecord::<Payment>::unknown(
+            OrderId::new("o-1").unwrap(),
+        ));
+        let store = holding(record.unwrap()).await;
+        let description = agreed(routes(store.clone(), "simulated")).await;
+        let route = "GET /payments/{orderId}";
+        for expected in [route, "GET /health", "GET /healthz", "GET /metrics"] {
+            assert!(described(&description).contains(expected), "{expected}");
+        }
+        for (path, expected) in [
+            ("o-1", 200),
+            ("o-2", 404),
+            ("a%20b", 400),
+            ("%00", 400),
+            ("%FF", 400),
+        ] {
+            let (status, answer) = get(store.clone(), &format!("/payments/{path}")).await;
+            assert_eq!(status, expected, "{path}: {answer}");
+            let complaints = complaints(&description, route, expected, &answer);
+            assert_eq!(complaints, Vec::<String>::new(), "{path}: {answer}");
+        }
     }
 }

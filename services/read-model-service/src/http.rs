@@ -3,6 +3,7 @@
 mod admin;
 mod audit;
 mod dead_letters;
+mod describe;
 mod orders;
 mod page;
 mod rebuild;
@@ -15,15 +16,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::FromRef;
-use axum::routing::{get, post};
 use sagaline_contracts::OrderId;
 use sagaline_runtime::{Outbound, Ports};
-use sagaline_service_kit::{AdminGate, Problem};
+use sagaline_service_kit::{AdminGate, Api, Problem};
 use sagaline_store::{StoreError, Stored};
 
 use crate::collections::ORDERS;
 use crate::live::Hub;
-use crate::projection::{Order, Unreadable};
+use crate::projection::{Order, PROJECTOR, Unreadable};
 use crate::projector::Publisher;
 use crate::rebuild::Rebuilds;
 use crate::stats::Stats;
@@ -56,27 +56,48 @@ impl FromRef<App> for AdminGate {
 
 /// The service's routes.
 pub fn routes(app: App) -> Router {
-    Router::new()
-        .route("/orders", get(orders::list))
-        .route("/orders/stream", get(stream::feed))
-        .route("/orders/{orderId}", get(orders::one))
-        .route("/orders/{orderId}/stream", get(stream::order))
-        .route("/stats", get(stats::stats))
-        .route("/dead-letters", get(dead_letters::list))
-        .route("/dead-letters/{deadLetterId}", get(dead_letters::one))
-        .route(
-            "/admin/dead-letters/{deadLetterId}/redrive",
-            post(dead_letters::redrive),
-        )
-        .route(
-            "/admin/dead-letters/{deadLetterId}/discard",
-            post(dead_letters::discard),
-        )
-        .route("/admin/audit", get(audit::list))
-        .route("/admin/rebuild", post(rebuild::start))
-        .route("/admin/retry/{orderId}", post(admin::retry))
-        .route("/admin/compensate/{orderId}", post(admin::compensate))
-        .with_state(app)
+    Api::new(
+        PROJECTOR,
+        "Every order's timeline and state, live; dead letters, the audit, and operators' commands",
+    )
+    .get("/orders", orders::list, describe::orders())
+    .get("/orders/stream", stream::feed, describe::feed())
+    .get("/orders/{orderId}", orders::one, describe::order())
+    .get(
+        "/orders/{orderId}/stream",
+        stream::order,
+        describe::order_stream(),
+    )
+    .get("/stats", stats::stats, describe::stats())
+    .get(
+        "/dead-letters",
+        dead_letters::list,
+        describe::dead_letters(),
+    )
+    .get(
+        "/dead-letters/{deadLetterId}",
+        dead_letters::one,
+        describe::dead_letter(),
+    )
+    .post(
+        "/admin/dead-letters/{deadLetterId}/redrive",
+        dead_letters::redrive,
+        describe::redrive(),
+    )
+    .post(
+        "/admin/dead-letters/{deadLetterId}/discard",
+        dead_letters::discard,
+        describe::discard(),
+    )
+    .get("/admin/audit", audit::list, describe::audit())
+    .post("/admin/rebuild", rebuild::start, describe::rebuild())
+    .post("/admin/retry/{orderId}", admin::retry, describe::retry())
+    .post(
+        "/admin/compensate/{orderId}",
+        admin::compensate,
+        describe::compensate(),
+    )
+    .with_state(app)
 }
 
 impl App {

@@ -8,6 +8,7 @@ mod audit;
 mod causality;
 mod dead_letter;
 mod decision;
+pub(crate) mod described;
 mod details;
 mod entry;
 mod fact;

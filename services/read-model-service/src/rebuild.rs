@@ -7,6 +7,7 @@ use std::time::Duration;
 use sagaline_contracts::Timestamp;
 use sagaline_runtime::{BrokerError, Consumer, Inbound, Outage, Ports};
 use sagaline_store::{Index, Store, StoreError, Write};
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
@@ -42,7 +43,7 @@ impl Default for RebuildOptions {
 }
 
 /// What a rebuild did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RebuildReport {
     /// Messages that were read.
@@ -51,6 +52,7 @@ pub struct RebuildReport {
     pub orders: u64,
     /// How long it took, in milliseconds on the wire.
     #[serde(rename = "tookMs", serialize_with = "as_ms")]
+    #[schemars(with = "f64")]
     pub took: Duration,
 }
 

@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 
 use crate::projection::{Entry, LetterState, Order, OrphanDiscard, PROJECTOR, PostMortem};
 
+/// How deep an edited payload may be nested: it is sent within an event within a request, and has to be read there.
+const PAYLOAD_DEPTH_MAX: usize = 100;
+
 /// What an operator asks.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Wish {
@@ -84,6 +87,10 @@ pub(crate) fn plan(
         }));
     };
     let consumers = waiting(letter);
+    let is_deep = |payload: &Value| !is_shallow(payload, PAYLOAD_DEPTH_MAX);
+    if wish.payload.as_ref().is_some_and(is_deep) {
+        return Err(Refusal::invalid("payload", "is nested too deeply"));
+    }
     let event = match &wish.payload {
         Some(payload) => Some(envelope(letter, order, &order_id, payload)?),
         // Most hold the message themselves; the read model does not, nor does who never came to trying it.
@@ -111,6 +118,15 @@ pub(crate) fn plan(
         .into(),
         headers: BTreeMap::new(),
     })))
+}
+
+fn is_shallow(value: &Value, depth_left: usize) -> bool {
+    let within = |value: &Value| is_shallow(value, depth_left - 1);
+    match value {
+        Value::Array(values) => depth_left > 0 && values.iter().all(within),
+        Value::Object(fields) => depth_left > 0 && fields.values().all(within),
+        _ => true,
+    }
 }
 
 /// The order that the decision goes to: the letter's, or the one that the payload names. Only a discard does without.

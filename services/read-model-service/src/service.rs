@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use sagaline_runtime::{ConsumerLoop, LoopOptions, Outage, Ports};
 use sagaline_service_host::{Front, ServiceHost};
-use sagaline_service_kit::AdminGate;
 use tokio_util::sync::CancellationToken;
 
 use crate::decisions;
@@ -41,7 +40,7 @@ pub async fn run(
         hub: Arc::clone(&hub),
         stats: Arc::clone(&stats),
         publisher: publisher.clone(),
-        gate: AdminGate::new(host.keys.clone()),
+        gate: host.gate(),
         rebuilds: Arc::clone(&rebuilds),
     };
     let projector = Projector::new(

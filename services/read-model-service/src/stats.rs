@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use sagaline_commands::Outcome;
 use sagaline_contracts::Timestamp;
 use sagaline_service_kit::telemetry;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use counts::{Counts, Total};
@@ -49,7 +50,7 @@ pub struct Stats {
 }
 
 /// Everything that is counted, at one moment.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// Orders.
@@ -64,7 +65,7 @@ pub struct Report {
 }
 
 /// Per second, over the last second, ten and sixty.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct ThroughputReport {
     /// Orders placed.
     pub created: Rates,
@@ -75,7 +76,7 @@ pub struct ThroughputReport {
 }
 
 /// How far the projector is behind.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProjectorReport {
     /// The age of the oldest event of the latest batch, in milliseconds.

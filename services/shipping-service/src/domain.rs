@@ -267,6 +267,8 @@ fn key(order_id: &OrderId, attempt: u32) -> String {
 }
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod schedules;
 #[cfg(test)]
 mod tests;

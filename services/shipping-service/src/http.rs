@@ -5,24 +5,31 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use sagaline_contracts::OrderId;
 use sagaline_service_host::Records;
-use sagaline_service_kit::{Json, Path, Problem};
+use sagaline_service_kit::{Api, Json, Operation, Path, Problem};
 use sagaline_store::Store;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::COLLECTION;
-use crate::domain::{OrderShipments, Shipment};
+use crate::domain::{OrderShipments, SERVICE, Shipment};
 
 /// The service's routes, on its documents in `store`; `carrier` is named in the answers.
 pub fn routes(store: Arc<dyn Store>, carrier: &'static str) -> Router {
-    Router::new()
-        .route("/shipments/{orderId}", get(shipment))
-        .with_state(Reader {
-            records: Records::new(store, COLLECTION, "shipment", "shipments"),
-            carrier,
-        })
+    let describe = Operation::new("showShipment", "An order's shipment")
+        .path::<OrderId>("orderId", "The order")
+        .answers::<ShipmentView<'_>>(200, "The shipment")
+        .refuses(404, "No shipment of this order is known here");
+    Api::new(
+        SERVICE,
+        "Books the parcel: the pivot, which also rules on everything that is to be undone",
+    )
+    .get("/shipments/{orderId}", shipment, describe)
+    .with_state(Reader {
+        records: Records::new(store, COLLECTION, "shipment", "shipments"),
+        carrier,
+    })
 }
 
 #[derive(Clone)]
@@ -32,7 +39,7 @@ struct Reader {
 }
 
 /// The answer.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct ShipmentView<'a> {
     order_id: &'a OrderId,
@@ -177,5 +184,31 @@ mod tests {
         let (status, body) = get(holding(b"{\"state\":7}".to_vec()).await, "/shipments/o-1").await;
         assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
         assert!(!body.to_string().contains("state"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn every_route_is_described_and_answers_are_as_described() {
+        use sagaline_service_kit::openapi::testing::{agreed, complaints, described};
+        let record = serde_json::to_vec(&OrderRecord::<OrderShipments>::unknown(
+            OrderId::new("o-1").unwrap(),
+        ));
+        let store = holding(record.unwrap()).await;
+        let description = agreed(routes(store.clone(), "simulated")).await;
+        let route = "GET /shipments/{orderId}";
+        for expected in [route, "GET /health", "GET /healthz", "GET /metrics"] {
+            assert!(described(&description).contains(expected), "{expected}");
+        }
+        for (path, expected) in [
+            ("o-1", 200),
+            ("o-2", 404),
+            ("a%20b", 400),
+            ("%00", 400),
+            ("%FF", 400),
+        ] {
+            let (status, answer) = get(store.clone(), &format!("/shipments/{path}")).await;
+            assert_eq!(status, expected, "{path}: {answer}");
+            let complaints = complaints(&description, route, expected, &answer);
+            assert_eq!(complaints, Vec::<String>::new(), "{path}: {answer}");
+        }
     }
 }

@@ -13,7 +13,7 @@ use sagaline_contracts::EventType;
 use sagaline_runtime::kafka::{KafkaBroker, KafkaOptions};
 use sagaline_runtime::{Broker, Ports, SilentHealth};
 use sagaline_service_host::{KitClock, ServiceHost};
-use sagaline_service_kit::lifecycle::{DRAIN_LIMIT, Lifecycle};
+use sagaline_service_kit::lifecycle::{DRAIN_LIMIT, Lifecycle, raise_file_limit};
 use sagaline_service_kit::{Health, JwtKeys, http, telemetry};
 use serde_json::{Map, Value};
 use tokio::net::TcpListener;
@@ -26,6 +26,7 @@ const READY_LIMIT: Duration = Duration::from_mins(1);
 
 /// Starts everything, prints the addresses when all serve, and runs until SIGTERM.
 pub(crate) async fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
+    raise_file_limit();
     telemetry::init_logging(&args.common.log_level, args.common.log_format)?;
     telemetry::install_metrics();
     let life = Lifecycle::new();
@@ -116,7 +117,8 @@ fn start(
             keys.clone(),
             args.common.cors_origin.clone(),
             life.shutdown_token(),
-        );
+        )
+        .with_limits(&args.common.limits);
         healths.push(host.health.clone());
         host
     };

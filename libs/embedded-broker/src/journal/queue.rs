@@ -5,6 +5,7 @@ use crate::log::Partition;
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// Bytes that may wait to be written before producers are held back.
@@ -44,9 +45,9 @@ struct Progress {
     failed: bool,
 }
 
-/// The log can no longer be written.
+/// The log cannot be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the log can no longer be written")]
+#[error("the log cannot be written: is the disk full?")]
 pub(crate) struct JournalFailed;
 
 /// The entrance to the journal, for all who change something.
@@ -89,11 +90,12 @@ impl Journal {
     }
 
     fn enqueue(&self, record: &Record<'_>, pending: impl FnOnce(usize) -> Option<PendingBatch>) {
-        // After a failure nothing is written any more, so nothing may pile up.
-        if self.has_failed() {
+        let mut queue = self.queue.lock();
+        // While nothing can be written nothing may pile up: what is left out here is in the checkpoint that the writer goes on
+        // with. A batch is in no checkpoint; there are few, since no more of them are admitted.
+        if self.has_failed() && !matches!(record, Record::Batch { .. }) {
             return;
         }
-        let mut queue = self.queue.lock();
         let start = queue.work.bytes.len();
         let length = record.write(&mut queue.work.bytes);
         queue.work.end += length as u64;
@@ -167,11 +169,33 @@ impl Journal {
         self.progress.send_modify(|progress| progress.durable = end);
     }
 
-    /// For the writer: nothing will be written any more.
+    /// For the writer: nothing can be written just now. Whoever waits for it is told so.
     pub(super) fn fail(&self) {
         self.failed.store(true, Ordering::Release);
         self.progress.send_modify(|progress| progress.failed = true);
-        let dropped = std::mem::take(&mut self.queue.lock().work.batches);
-        drop(dropped);
+    }
+
+    /// For the writer: a checkpoint that is taken from now on has everything that was left out.
+    pub(super) fn take_in_again(&self) {
+        // Under the lock, so that whoever leaves something out has done so before.
+        let queue = self.queue.lock();
+        self.failed.store(false, Ordering::Release);
+        drop(queue);
+    }
+
+    /// For the writer: such a checkpoint is durable.
+    pub(super) fn recovered(&self) {
+        self.progress
+            .send_modify(|progress| progress.failed = false);
+    }
+
+    /// For the writer: waits for the next try; `false` when nobody will need it any more.
+    pub(super) fn wait_before_retry(&self, pause: Duration) -> bool {
+        let mut queue = self.queue.lock();
+        let mut timed_out = false;
+        while !queue.closed && !timed_out {
+            timed_out = self.has_work.wait_for(&mut queue, pause).timed_out();
+        }
+        !queue.closed
     }
 }

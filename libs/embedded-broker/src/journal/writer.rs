@@ -3,7 +3,7 @@
 use super::checkpoint;
 use super::index::{self, Entry};
 use super::queue::{Journal, Work};
-use super::segment::{MAGIC, Segment, open_for_append, storage, sync_directory};
+use super::segment::{MAGIC, Segment, log_path, open_for_append, storage, sync_directory};
 use crate::error::BrokerError;
 use crate::group::GroupCoordinator;
 use crate::log::{Partition, TopicRegistry};
@@ -13,9 +13,17 @@ use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Buffers that a burst has grown beyond this are given back.
 const KEPT_BUFFER: usize = 4 << 20;
+
+/// How long the writer waits before it tries to write again what could not be written.
+const RETRY_PAUSE: Duration = Duration::from_millis(250);
+
+/// The journal was closed before everything could be written.
+#[derive(Debug)]
+struct Closed;
 
 /// How the journal is written.
 #[derive(Debug, Clone)]
@@ -78,13 +86,11 @@ impl Writer {
         })
     }
 
-    /// Writes until the journal is closed and empty, or cannot be written any more.
+    /// Writes until the journal is closed and empty.
     pub(crate) fn run(mut self) {
         let mut work = Work::default();
         while self.journal.take(&mut work) {
-            if let Err(error) = self.commit(&mut work) {
-                tracing::error!(%error, source = ?std::error::Error::source(&error), "the log cannot be written: no more writes are accepted");
-                self.journal.fail();
+            if self.persist(&mut work).is_err() {
                 return;
             }
             self.journal.completed(work.end);
@@ -94,6 +100,45 @@ impl Writer {
         if let Err(error) = self.file.sync_all() {
             tracing::error!(%error, "the log could not be flushed at the end");
         }
+    }
+
+    /// Commits, as soon as that is possible: a full disk is waited out.
+    fn persist(&mut self, work: &mut Work) -> Result<(), Closed> {
+        let Err(error) = self.commit(work) else {
+            return Ok(());
+        };
+        tracing::error!(%error, source = ?std::error::Error::source(&error), "the log cannot be written: nothing is accepted until it can");
+        self.journal.fail();
+        self.until_possible(|writer| writer.commit(work))?;
+        // What was left out meanwhile is in the checkpoint that a new segment begins with.
+        self.until_possible(|writer| {
+            writer.journal.take_in_again();
+            writer.roll().inspect_err(|_| writer.journal.fail())
+        })?;
+        self.journal.recovered();
+        tracing::info!("the log can be written again");
+        Ok(())
+    }
+
+    fn until_possible(
+        &mut self,
+        mut step: impl FnMut(&mut Self) -> Result<(), BrokerError>,
+    ) -> Result<(), Closed> {
+        loop {
+            if !self.journal.wait_before_retry(RETRY_PAUSE) {
+                return Err(Closed);
+            }
+            if self.cut_off().and_then(|()| step(self)).is_ok() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Removes what a failed write has left behind the end.
+    fn cut_off(&mut self) -> Result<(), BrokerError> {
+        self.file
+            .set_len(self.length)
+            .map_err(storage("truncate", &self.segment.log_path()))
     }
 
     fn commit(&mut self, work: &mut Work) -> Result<(), BrokerError> {
@@ -139,6 +184,21 @@ impl Writer {
 }
 
 fn start_segment(
+    options: &Options,
+    number: u64,
+    topics: &TopicRegistry,
+    groups: &GroupCoordinator,
+) -> Result<(File, Arc<Segment>, u64), BrokerError> {
+    write_checkpoint(options, number, topics, groups).inspect_err(|_| {
+        // A part of a checkpoint is of no use, and the next try shall not go on behind it.
+        let path = log_path(&options.directory, number);
+        if let Err(error) = std::fs::remove_file(&path) {
+            tracing::warn!(%error, path = %path.display(), "a segment that was begun could not be removed");
+        }
+    })
+}
+
+fn write_checkpoint(
     options: &Options,
     number: u64,
     topics: &TopicRegistry,

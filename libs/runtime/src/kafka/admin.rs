@@ -1,6 +1,7 @@
 //! Topics.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -9,10 +10,12 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::settings;
+use super::{PingClient, settings};
 use crate::BrokerError;
 
 const LIMIT: Duration = Duration::from_secs(10);
+/// A broker that takes longer to say that it is there cannot be worked with.
+const PING_LIMIT: Duration = Duration::from_secs(3);
 const PROPAGATION: Duration = Duration::from_millis(50);
 
 async fn partitions_by_topic(config: ClientConfig) -> Result<HashMap<String, i32>, BrokerError> {
@@ -37,8 +40,14 @@ async fn partitions_by_topic(config: ClientConfig) -> Result<HashMap<String, i32
         .map_err(|error| BrokerError::unavailable("list its topics", error))?
 }
 
-pub(super) async fn ping(config: ClientConfig) -> Result<(), BrokerError> {
-    partitions_by_topic(config).await.map(|_| ())
+/// Asks for something that only a broker which is there can answer.
+pub(super) async fn ping(client: Arc<PingClient>) -> Result<(), BrokerError> {
+    let asked = tokio::task::spawn_blocking(move || client.fetch_metadata(None, PING_LIMIT));
+    match asked.await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(BrokerError::unavailable("answer", error)),
+        Err(error) => Err(BrokerError::unavailable("answer", error)),
+    }
 }
 
 /// Makes sure that the topics exist, with the same number of partitions each, and that the broker shows them.

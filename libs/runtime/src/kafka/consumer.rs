@@ -15,7 +15,7 @@ use parking_lot::{Condvar, Mutex};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::{ClientConfig, ClientContext};
+use rdkafka::{ClientConfig, ClientContext, TopicPartitionList};
 use tokio::sync::mpsc;
 
 use super::{KafkaOptions, settings};
@@ -52,6 +52,9 @@ pub(super) fn config(
         .set("queued.min.messages", "5000")
         .set("queued.max.messages.kbytes", "16384")
         .set("fetch.message.max.bytes", "2097152");
+    if let Some(instance_id) = &options.instance_id {
+        config.set("group.instance.id", instance_id);
+    }
     config
 }
 
@@ -286,6 +289,9 @@ impl Poller {
 
     /// The first message is waited for; the others of the batch are there already.
     fn collect(&self) -> Result<Vec<Inbound>, BrokerError> {
+        if let Some((_, reason)) = self.member.client().fatal_error() {
+            return Err(BrokerError::Replaced { reason });
+        }
         let mut batch = Vec::new();
         let mut bytes = 0;
         let mut wait = POLL;
@@ -320,20 +326,30 @@ impl Poller {
 
     /// Keeps the membership alive while a batch is in hand.
     fn wait_until_done(&self) {
-        let mut paused = false;
-        while !self.in_hand.wait_idle(if paused { POLL } else { PATIENCE }) && !self.stopped() {
-            if !paused && let Ok(partitions) = self.member.assignment() {
-                paused = self.member.pause(&partitions).is_ok();
+        // All that was ever paused here: a partition stays paused when it is taken away and comes back, and at the end it may
+        // be in between.
+        let mut paused: Vec<TopicPartitionList> = Vec::new();
+        let mut all_paused = false;
+        while !self
+            .in_hand
+            .wait_idle(if all_paused { POLL } else { PATIENCE })
+            && !self.stopped()
+        {
+            if !all_paused
+                && let Ok(partitions) = self.member.assignment()
+                && self.member.pause(&partitions).is_ok()
+            {
+                all_paused = true;
+                paused.push(partitions);
             }
             // With everything paused this only serves heartbeats and rebalances. A partition that is assigned meanwhile is
             // not paused: what comes from it is put back.
             if let Some(Ok(message)) = self.member.poll(Duration::ZERO) {
                 self.put_back(&message);
-                paused = false;
+                all_paused = false;
             }
         }
-        if paused && let Ok(partitions) = self.member.assignment() {
-            // A partition that went away needs no resuming.
+        for partitions in paused {
             if let Err(error) = self.member.resume(&partitions) {
                 tracing::warn!(error = %error, "partitions could not be resumed");
             }

@@ -4,10 +4,12 @@ mod admin;
 mod consumer;
 mod producer;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::{ClientConfig, ClientContext};
 
 use crate::{Broker, BrokerError, Consumer, Producer};
 
@@ -20,6 +22,10 @@ pub struct KafkaOptions {
     pub batch_max: usize,
     /// How long a consumer may be silent before its partitions go to another one, in milliseconds.
     pub session_timeout_ms: u32,
+    /// What this process is called in its consumer groups, if its successor after a crash is called the same. Then the broker
+    /// gives the successor its partitions at once, instead of waiting for `session_timeout_ms` whether it still lives. No two
+    /// living processes may be called the same.
+    pub instance_id: Option<String>,
     /// How long the producer waits for more messages to send with the first, in milliseconds.
     pub linger_ms: f64,
     /// Additional settings of librdkafka, for instance for TLS and SASL.
@@ -33,22 +39,49 @@ impl KafkaOptions {
             brokers: brokers.into(),
             batch_max: 1_000,
             session_timeout_ms: 10_000,
+            instance_id: None,
             linger_ms: 1.0,
             extra: Vec::new(),
         }
     }
 }
 
+/// A client that asks now and then whether the broker is there.
+type PingClient = BaseConsumer<Quiet>;
+
+/// Whether a broker is there is said by whoever asked it something; the client's own log says it many times a second.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(error = %error, reason, "kafka client");
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
 /// A real broker.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct KafkaBroker {
     options: KafkaOptions,
+    pings: Arc<OnceLock<Arc<PingClient>>>,
+}
+
+impl std::fmt::Debug for KafkaBroker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaBroker")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
 }
 
 impl KafkaBroker {
     /// A broker that is not connected to yet.
     pub fn new(options: KafkaOptions) -> Self {
-        Self { options }
+        Self {
+            options,
+            pings: Arc::default(),
+        }
     }
 
     fn config(&self, client_id: &str) -> ClientConfig {
@@ -101,6 +134,14 @@ impl Broker for KafkaBroker {
     }
 
     async fn ping(&self) -> Result<(), BrokerError> {
-        admin::ping(self.config("ping")).await
+        let client = if let Some(client) = self.pings.get() {
+            Arc::clone(client)
+        } else {
+            let config = self.config("ping");
+            let made = config.create_with_context(Quiet).map_err(settings)?;
+            // Whoever was faster has made the one that is kept.
+            Arc::clone(self.pings.get_or_init(|| Arc::new(made)))
+        };
+        admin::ping(client).await
     }
 }

@@ -16,6 +16,8 @@ use super::{KafkaOptions, settings};
 use crate::{BrokerError, Outbound, Producer};
 
 const METADATA_LIMIT: Duration = Duration::from_secs(5);
+/// After `message.timeout.ms` the client has given up on a message, and says so soon.
+const ACKNOWLEDGED_LIMIT: Duration = Duration::from_secs(15);
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(2);
 
 pub(super) fn config(mut config: ClientConfig, options: &KafkaOptions) -> ClientConfig {
@@ -56,7 +58,12 @@ impl Pending {
 
 struct Acknowledge;
 
-impl ClientContext for Acknowledge {}
+impl ClientContext for Acknowledge {
+    fn error(&self, error: KafkaError, reason: &str) {
+        // Whoever publishes hears of it, and says it once.
+        tracing::debug!(error = %error, reason, "kafka client");
+    }
+}
 
 impl ProducerContext for Acknowledge {
     type DeliveryOpaque = Arc<Mutex<Pending>>;
@@ -95,13 +102,11 @@ impl KafkaProducer {
     }
 
     /// An idempotent producer that met a fatal error (a truncated log, an expired id) is of no use any more.
-    fn replace_if_dead(&self, used: &Arc<Client>) -> Result<(), BrokerError> {
-        if used.client().fatal_error().is_none() {
-            return Ok(());
-        }
+    fn replace(&self, used: &Arc<Client>) -> Result<(), BrokerError> {
         let mut client = self.client.write();
         if Arc::ptr_eq(&client, used) {
-            *client = Arc::new(connect(&self.config)?);
+            let replaced = std::mem::replace(&mut *client, Arc::new(connect(&self.config)?));
+            tokio::task::spawn_blocking(move || drop(replaced));
         }
         Ok(())
     }
@@ -127,13 +132,26 @@ impl Producer for KafkaProducer {
         for message in &messages {
             send(&client, message, &pending).await;
         }
-        let outcome = acknowledged.await;
-        let failure = match outcome {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => error,
-            Err(_) => KafkaError::Canceled,
+        let failure = match tokio::time::timeout(ACKNOWLEDGED_LIMIT, acknowledged).await {
+            Ok(Ok(Ok(()))) => return Ok(()),
+            Ok(Ok(Err(error))) => {
+                if client.client().fatal_error().is_some() {
+                    self.replace(&client)?;
+                }
+                error
+            }
+            Ok(Err(_)) => KafkaError::Canceled,
+            // It is told of neither success nor failure any more: it hangs, and would for ever.
+            Err(_) => {
+                tracing::warn!(
+                    "the Kafka producer says nothing about its messages: it is replaced"
+                );
+                self.replace(&client)?;
+                KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut)
+            }
         };
-        self.replace_if_dead(&client)?;
+        // The last one to hold a replaced client ends its threads, which takes a while.
+        tokio::task::spawn_blocking(move || drop(client));
         Err(BrokerError::unavailable(
             format!("publish {} messages", messages.len()),
             failure,

@@ -4,7 +4,7 @@ pub mod world;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -178,6 +178,10 @@ pub struct FakeBroker {
     committed: Mutex<usize>,
     pub published: Mutex<Vec<Outbound>>,
     pub publishes: Faults,
+    /// Whether it does not answer.
+    pub away: AtomicBool,
+    /// So many consumers find their place taken before they get anything.
+    pub replaced: Faults,
     /// Producers that were asked for.
     pub producers: AtomicUsize,
     /// So many are refused.
@@ -261,6 +265,9 @@ impl Broker for Shared<FakeBroker> {
     }
 
     async fn ping(&self) -> Result<(), BrokerError> {
+        if self.0.away.load(Ordering::SeqCst) {
+            return Err(BrokerError::unavailable("answer", SwitchedOff));
+        }
         Ok(())
     }
 }
@@ -288,6 +295,10 @@ struct FakeConsumer {
 #[async_trait]
 impl Consumer for FakeConsumer {
     async fn next(&mut self) -> Result<Option<Vec<Inbound>>, BrokerError> {
+        if Faults::strike(&self.broker.replaced.before) {
+            let reason = "fenced".to_owned();
+            return Err(BrokerError::Replaced { reason });
+        }
         loop {
             let changed = self.broker.changed.notified();
             let fresh: Vec<Inbound> = self

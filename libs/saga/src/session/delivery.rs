@@ -129,9 +129,16 @@ impl<P: Participant> Session<P> {
                         id,
                         message: message_of(value),
                     };
-                    // Behind those that wait already: nothing overtakes.
-                    let dead = self.entomb(participant, held, None, 1, &rejected.reason, now);
-                    self.record.parked.extend(dead);
+                    if self.is_full() {
+                        // As an event for which there is no room: the letter is all that is left of it here.
+                        let letter =
+                            self.letter(participant, &held, None, 1, &rejected.reason, now);
+                        self.publish.extend(letter);
+                    } else {
+                        // Behind those that wait already: nothing overtakes.
+                        let dead = self.entomb(participant, held, None, 1, &rejected.reason, now);
+                        self.record.parked.extend(dead);
+                    }
                     self.note(topic, Status::Dead);
                 }
                 None

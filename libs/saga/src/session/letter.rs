@@ -56,6 +56,43 @@ pub(super) fn message_of(value: Option<Vec<u8>>) -> Message {
     }
 }
 
+/// The most of a message that its dead letter repeats: a letter that the broker does not take would stop everybody.
+const CARRIED_MAX: usize = 256 * 1_024;
+/// How deep it may be nested: a letter is read like any other event, and it is two levels further up.
+const DEPTH_MAX: usize = 100;
+
+/// How large a message is that is too large to be repeated.
+fn too_large(message: &Message) -> Option<usize> {
+    Some(message.size()).filter(|size| *size > CARRIED_MAX)
+}
+
+/// A message as JSON that can be carried in another event.
+fn readable(message: &Message) -> Option<Value> {
+    let Message::Json(json) = message else {
+        return None;
+    };
+    if too_large(message).is_some() {
+        return None;
+    }
+    let value = serde_json::from_str(json.get()).ok()?;
+    is_shallow(&value, DEPTH_MAX).then_some(value)
+}
+
+fn is_shallow(value: &Value, depth_left: usize) -> bool {
+    match value {
+        Value::Array(values) => {
+            depth_left > 0 && values.iter().all(|value| is_shallow(value, depth_left - 1))
+        }
+        Value::Object(fields) => {
+            depth_left > 0
+                && fields
+                    .values()
+                    .all(|value| is_shallow(value, depth_left - 1))
+        }
+        _ => true,
+    }
+}
+
 fn dead_letter(
     held: &Held,
     event: Option<&Event>,
@@ -64,10 +101,7 @@ fn dead_letter(
     attempts: u32,
     error: &str,
 ) -> DeadLetter {
-    let json: Option<Value> = match &held.message {
-        Message::Json(json) => serde_json::from_str(json.get()).ok(),
-        Message::Base64(_) | Message::Missing => None,
-    };
+    let json = readable(&held.message);
     let text = |name: &str| {
         json.as_ref()
             .and_then(|json| json.get(name))
@@ -81,7 +115,10 @@ fn dead_letter(
             .or_else(|| text("eventId"))
             .unwrap_or_else(|| "unknown".to_owned()),
         order_id: Some(order_id),
-        error: error.to_owned(),
+        error: match too_large(&held.message) {
+            Some(length) => format!("{error} (its {length} bytes are not repeated here)"),
+            None => error.to_owned(),
+        },
         payload: json.as_ref().map_or(Value::Null, |json| {
             json.get("payload").unwrap_or(json).clone()
         }),
@@ -91,8 +128,10 @@ fn dead_letter(
         consumer: Some(consumer.to_owned()),
         attempts: Some(attempts),
         raw: match &held.message {
+            message if json.is_some() || too_large(message).is_some() => None,
             Message::Base64(raw) => Some(raw.clone()),
-            Message::Json(_) | Message::Missing => None,
+            Message::Json(json) => Some(BASE64_STANDARD.encode(json.get())),
+            Message::Missing => None,
         },
         dead_letter_id: Some(
             message_id(

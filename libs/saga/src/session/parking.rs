@@ -6,7 +6,7 @@ use sagaline_contracts::{Event, EventType, OrderId, Payload, Rejected, Timestamp
 
 use super::{Current, Session, Status};
 use crate::clock::believed;
-use crate::record::{WAITING_MAX, raw_json};
+use crate::record::{WAITING_BYTES_MAX, WAITING_MAX, raw_json};
 use crate::{Applied, Held, Message, Parked, ParkedReason, Participant};
 
 impl<P: Participant> Session<P> {
@@ -67,14 +67,22 @@ impl<P: Participant> Session<P> {
         }
     }
 
-    /// Whether a message that an operator brought along, under its dead letter's id, was handled under its own id meanwhile.
+    /// Whether no more may wait in the record: nobody could save it.
+    pub(super) fn is_full(&self) -> bool {
+        let parked = &self.record.parked;
+        let size = |parked: &Parked| match &parked.reason {
+            ParkedReason::DeadLetter { letter, .. } => {
+                parked.held.message.size() + letter.event.get().len()
+            }
+            ParkedReason::Behind | ParkedReason::Retry { .. } => parked.held.message.size(),
+        };
+        parked.len() >= WAITING_MAX || parked.iter().map(size).sum::<usize>() >= WAITING_BYTES_MAX
+    }
+
+    /// Whether a message that an operator brought along or edited, under its dead letter's id, was handled under its own id
+    /// meanwhile, or waits here under it: once is enough.
     fn is_another_names_event(&self, held: &Held, event: &Event) -> bool {
-        event.id != held.id
-            && self
-                .record
-                .applied
-                .iter()
-                .any(|applied| applied.id == event.id)
+        event.id != held.id && self.record.knows(&event.id)
     }
 
     /// There is nothing to do about a kept message: not now, and not when it comes again.
@@ -88,7 +96,7 @@ impl<P: Participant> Session<P> {
     /// Puts an event behind those that wait.
     pub(super) fn queue(&mut self, participant: &P, current: Current, now: Timestamp) {
         let topic = current.held.source.topic.clone();
-        if self.record.parked.len() >= WAITING_MAX {
+        if self.is_full() {
             self.refuse(
                 participant,
                 current,

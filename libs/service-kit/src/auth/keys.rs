@@ -7,9 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{SystemClock, UnixSeconds};
 use crate::secret::JwtSecret;
+use crate::text;
 
 /// The role that may operate on orders, stock and dead letters.
 pub const ADMIN_ROLE: &str = "admin";
+
+/// The audience that a token names when it names one: it is then for these services, or for others.
+pub const AUDIENCE: &str = "sagaline";
 
 /// By how much the clocks of issuer and verifier may differ, in seconds.
 const LEEWAY_S: f64 = 5.0;
@@ -37,7 +41,9 @@ impl Claims {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// It is no JWT, or its claims are not those of a token.
-    #[error("the token is malformed, or has no `exp`")]
+    #[error(
+        "the token is malformed, has no `exp`, or a `sub` that is not 1 to 128 printable characters"
+    )]
     Malformed,
     /// It is signed otherwise than by HS256, or not at all.
     #[error("the token is not signed with HS256")]
@@ -72,7 +78,15 @@ struct Inner {
     validation: Validation,
     now_s: UnixSeconds,
     issuer: Option<String>,
-    audience: Option<String>,
+    audience: Audience,
+}
+
+/// For whom a token must be.
+#[derive(Clone)]
+struct Audience {
+    ours: String,
+    /// A token that names no audience is refused as well.
+    is_demanded: bool,
 }
 
 impl std::fmt::Debug for JwtKeys {
@@ -142,7 +156,10 @@ impl JwtKeys {
             validation,
             now_s,
             issuer: None,
-            audience: None,
+            audience: Audience {
+                ours: AUDIENCE.to_owned(),
+                is_demanded: false,
+            },
         }))
     }
 
@@ -153,10 +170,14 @@ impl JwtKeys {
         self
     }
 
-    /// Demands this audience of every token, and mints with it.
+    /// Demands this audience of every token, and mints with it. Without this a token need not name one, but one that
+    /// names others than [`AUDIENCE`] is for them, and refused (RFC 7519, 4.1.3).
     #[must_use]
     pub fn with_audience(mut self, audience: impl Into<String>) -> Self {
-        Arc::make_mut(&mut self.0).audience = Some(audience.into());
+        Arc::make_mut(&mut self.0).audience = Audience {
+            ours: audience.into(),
+            is_demanded: true,
+        };
         self
     }
 
@@ -164,13 +185,14 @@ impl JwtKeys {
     pub fn mint(&self, sub: &str, role: &str, ttl: Duration) -> Result<String, MintError> {
         let iat = (self.0.now_s)();
         let ttl_s = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX);
+        let audience = &self.0.audience;
         let claims = Minted {
             sub,
             role,
             iat,
             exp: iat.saturating_add(ttl_s),
             iss: self.0.issuer.as_deref(),
-            aud: self.0.audience.as_deref(),
+            aud: audience.is_demanded.then_some(audience.ours.as_str()),
         };
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.0.encoding)
             .map_err(MintError)
@@ -200,17 +222,21 @@ impl JwtKeys {
             return Err(TokenError::NotYetValid);
         }
         let wrong_issuer = self.0.issuer.is_some() && self.0.issuer != presented.iss;
-        let wrong_audience = self
-            .0
-            .audience
-            .as_deref()
-            .is_some_and(|ours| !presented.aud.is_some_and(|aud| aud.contains(ours)));
+        let audience = &self.0.audience;
+        let wrong_audience = match &presented.aud {
+            Some(aud) => !aud.contains(&audience.ours),
+            None => audience.is_demanded,
+        };
         if wrong_issuer || wrong_audience {
             return Err(TokenError::NotForUs);
         }
         let mut roles = presented.roles;
         roles.extend(presented.role);
         let sub = presented.sub.unwrap_or_else(|| "unknown".to_owned());
+        // It ends up in events, in the audit and in logs.
+        if !text::is_short(&sub) {
+            return Err(TokenError::Malformed);
+        }
         Ok(Claims { sub, roles })
     }
 }
@@ -378,6 +404,74 @@ mod tests {
         assert!(keys().verify(&listed).unwrap().has_role(ADMIN_ROLE));
         let bare = hs256(&json!({"sub": "ana", "exp": NOW_S + 100}));
         assert!(!keys().verify(&bare).unwrap().has_role(ADMIN_ROLE));
+    }
+
+    #[test]
+    fn a_token_for_somebody_else_is_refused_although_none_need_name_an_audience() {
+        for aud in [
+            json!("billing"),
+            json!(["billing", "crm"]),
+            json!([]),
+            json!(""),
+        ] {
+            let token = hs256(&json!({"sub": "ana", "exp": NOW_S + 100, "aud": aud}));
+            assert_eq!(keys().verify(&token), Err(TokenError::NotForUs), "{aud}");
+        }
+        for aud in [
+            json!("sagaline"),
+            json!(["billing", "sagaline"]),
+            json!(null),
+        ] {
+            let token = hs256(&json!({"sub": "ana", "exp": NOW_S + 100, "aud": aud}));
+            assert!(keys().verify(&token).is_ok(), "{aud}");
+        }
+    }
+
+    #[test]
+    fn a_subject_that_could_not_stand_in_a_log_or_an_event_is_refused() {
+        for sub in [
+            "",
+            "ana\nINFO admin signed in",
+            "\u{1b}[2J",
+            "\u{2028}",
+            &"a".repeat(129),
+        ] {
+            let token = hs256(&json!({"sub": sub, "role": "admin", "exp": NOW_S + 100}));
+            assert_eq!(keys().verify(&token), Err(TokenError::Malformed), "{sub:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_whose_public_key_is_our_secret_is_refused() {
+        // The classic confusion: a verifier that takes the algorithm from the token would use an asymmetric key as
+        // an HMAC secret, or our secret as a key. Signed here with our secret, whatever the header says.
+        for alg in ["RS256", "ES256", "EdDSA", "HS512", "hs256"] {
+            let header = URL_SAFE_NO_PAD.encode(json!({"alg": alg, "typ": "JWT"}).to_string());
+            let claims = json!({"sub": "ana", "role": "admin", "exp": NOW_S + 100});
+            let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
+            let key = EncodingKey::from_secret(SECRET.as_bytes());
+            let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &key, Algorithm::HS256);
+            let token = format!("{signed}.{}", signature.unwrap());
+            assert_eq!(
+                keys().verify(&token),
+                Err(TokenError::WrongAlgorithm),
+                "{alg}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_expiry_that_is_beyond_reason_does_no_harm() {
+        for (exp, accepted) in [
+            (json!(1e300), true),
+            (json!(i64::MAX), true),
+            (json!(-1e300), false),
+            (json!(i64::MIN), false),
+            (json!(0), false),
+        ] {
+            let token = hs256(&json!({"sub": "ana", "exp": exp}));
+            assert_eq!(keys().verify(&token).is_ok(), accepted, "{exp}");
+        }
     }
 
     #[test]

@@ -4,4 +4,4 @@ mod admin;
 mod keys;
 
 pub use admin::{Admin, AdminGate, AdminLimits};
-pub use keys::{ADMIN_ROLE, Claims, JwtKeys, MintError, TokenError};
+pub use keys::{ADMIN_ROLE, AUDIENCE, Claims, JwtKeys, MintError, TokenError};

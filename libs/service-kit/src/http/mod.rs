@@ -33,6 +33,8 @@ pub struct HttpOptions {
     pub max_connections: usize,
     /// How long a client may take to send its headers, and how long a connection may idle between requests.
     pub header_read_timeout: Duration,
+    /// How long a client may leave unread what was sent to it, before its connection is cut.
+    pub unread_limit: Duration,
     /// How long connections may take to finish when the server shuts down.
     pub drain_limit: Duration,
 }
@@ -43,8 +45,9 @@ impl Default for HttpOptions {
             body_limit: 64 * 1_024,
             request_timeout: Duration::from_secs(30),
             max_in_flight: 2_048,
-            max_connections: 4_096,
+            max_connections: 16_384,
             header_read_timeout: Duration::from_secs(15),
+            unread_limit: Duration::from_secs(30),
             drain_limit: Duration::from_secs(8),
         }
     }

@@ -91,6 +91,20 @@ pub async fn serve(
     Ok(())
 }
 
+/// A client that has asked and does not read would hold its connection for ever, as one that has lost its power would: the
+/// system is told to give up on it.
+#[cfg(target_os = "linux")]
+fn limit_unread(stream: &TcpStream, limit: Duration) {
+    let limit_ms = u32::try_from(limit.as_millis()).unwrap_or(u32::MAX);
+    if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(stream, limit_ms) {
+        tracing::debug!(%error, "TCP_USER_TIMEOUT could not be set");
+    }
+}
+
+/// Elsewhere the system's own patience has to do.
+#[cfg(not(target_os = "linux"))]
+fn limit_unread(_: &TcpStream, _: Duration) {}
+
 async fn pause_unless_harmless(error: &std::io::Error) {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     // These say that one client has gone, not that something is wrong here.
@@ -124,6 +138,7 @@ impl Server {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
+        limit_unread(&stream, self.options.unread_limit);
         let connection = connection(
             stream,
             peer,

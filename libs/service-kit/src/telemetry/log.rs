@@ -1,3 +1,4 @@
+use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::str::FromStr;
 
@@ -80,17 +81,16 @@ pub fn init_logging(level: &LogLevel, format: LogFormat) -> Result<(), LogSetupE
         .with_env_filter(filter)
         .with_ansi(false);
     let done = if json {
-        // JSON escapes whatever a value holds.
         builder
             .json()
             .flatten_event(true)
-            .with_writer(std::io::stderr)
+            .with_writer(SingleLines(Form::Json))
             .finish()
             .try_init()
     } else {
         builder
             .with_target(false)
-            .with_writer(SingleLines)
+            .with_writer(SingleLines(Form::Text))
             .finish()
             .try_init()
     };
@@ -100,19 +100,40 @@ pub fn init_logging(level: &LogLevel, format: LogFormat) -> Result<(), LogSetupE
 /// Writes each event as one line to standard error, with control characters escaped: a value that somebody sent us can
 /// neither fake a second event nor speak to the operator's terminal.
 #[derive(Debug, Clone, Copy)]
-struct SingleLines;
+struct SingleLines(Form);
+
+/// How an escape is written.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    Text,
+    /// The formatter has escaped line breaks and the like, for JSON asks for it; not what speaks to a terminal.
+    Json,
+}
+
+impl Form {
+    fn escape(self, c: char, into: &mut String) {
+        match self {
+            Self::Text => into.extend(c.escape_default()),
+            // All of these are in the basic plane, and JSON has none of them outside of its strings.
+            Self::Json => {
+                // Writing to a string cannot fail.
+                let _ = write!(into, "\\u{:04x}", u32::from(c));
+            }
+        }
+    }
+}
 
 impl<'a> MakeWriter<'a> for SingleLines {
     type Writer = LineEscaper<std::io::Stderr>;
 
     fn make_writer(&'a self) -> Self::Writer {
-        LineEscaper(std::io::stderr())
+        LineEscaper(std::io::stderr(), self.0)
     }
 }
 
 /// The formatter hands over each event in one piece, so the only honest line break is the last byte.
 #[derive(Debug)]
-struct LineEscaper<W>(W);
+struct LineEscaper<W>(W, Form);
 
 impl<W: Write> Write for LineEscaper<W> {
     fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
@@ -122,7 +143,7 @@ impl<W: Write> Write for LineEscaper<W> {
             let mut escaped = String::with_capacity(line.len() + 16);
             for c in line.chars() {
                 if breaks_out(c) {
-                    escaped.extend(c.escape_default());
+                    self.1.escape(c, &mut escaped);
                 } else {
                     escaped.push(c);
                 }
@@ -151,8 +172,14 @@ mod tests {
     use super::*;
 
     fn written(event: &str) -> String {
+        written_as(Form::Text, event)
+    }
+
+    fn written_as(form: Form, event: &str) -> String {
         let mut out = Vec::new();
-        LineEscaper(&mut out).write_all(event.as_bytes()).unwrap();
+        LineEscaper(&mut out, form)
+            .write_all(event.as_bytes())
+            .unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -170,6 +197,21 @@ mod tests {
     fn a_value_cannot_speak_to_the_terminal() {
         let line = written("INFO sku=\u{1b}[2J\u{9b}31m\u{202e}\n");
         assert_eq!(line, "INFO sku=\\u{1b}[2J\\u{9b}31m\\u{202e}\n");
+    }
+
+    #[test]
+    fn json_stays_json_and_one_line_whatever_a_value_holds() {
+        let hostile =
+            "\n\r\u{0}\u{7}\u{1b}[2J\u{7f}\u{85}\u{9b}31m\u{2028}\u{202e}\u{2066} größer \"}{\\";
+        let line = serde_json::json!({ "sku": hostile }).to_string() + "\n";
+        let line = written_as(Form::Json, &line);
+        assert!(
+            !line.trim_end_matches('\n').contains(breaks_out),
+            "{line:?}"
+        );
+        assert_eq!(line.matches('\n').count(), 1);
+        let read: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(read["sku"], hostile);
     }
 
     #[test]

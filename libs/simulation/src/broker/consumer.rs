@@ -97,7 +97,7 @@ impl SimConsumer {
             .read(|now| (now.batch_max, now.hold, now.commit_ms));
         let dice = &env.broker_dice;
         let mut batch = Vec::new();
-        let mut is_delayed = false;
+        let mut held_back = false;
         let slots = topics.slots();
         let first = dice.index(slots);
         let most = 1 + dice.index(batch_max.max(1));
@@ -117,7 +117,7 @@ impl SimConsumer {
                 continue;
             }
             if dice.chance(hold) {
-                is_delayed = true;
+                held_back = true;
                 continue;
             }
             let take = (log.len() - position).min(most - batch.len());
@@ -144,7 +144,7 @@ impl SimConsumer {
             });
             return Look::Batch(batch);
         }
-        let mut wait = is_delayed.then(|| Duration::from_millis(1 + dice.up_to(HOLD_MS)));
+        let mut wait = held_back.then(|| Duration::from_millis(1 + dice.up_to(HOLD_MS)));
         if self.uncommitted {
             let due = self.committed + Duration::from_millis(commit_ms);
             let left = due.saturating_duration_since(Instant::now());

@@ -109,12 +109,12 @@ impl Group {
             if before == next && !eager {
                 continue;
             }
-            let lost = dice.chance(commit_lost);
+            let is_lost = dice.chance(commit_lost);
             if let Some(member) = self.members.iter_mut().find(|member| member.id == before) {
                 let done = member.done[slot].take();
                 match done {
                     // The next owner begins where this one has ended, if that one was not told in time.
-                    Some(done) if !lost => {
+                    Some(done) if !is_lost => {
                         self.committed[slot] = self.committed[slot].max(done);
                     }
                     Some(_) => env.fault("commit lost in a rebalance"),

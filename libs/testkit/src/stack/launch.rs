@@ -1,17 +1,19 @@
 //! Starts a pipeline's processes.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
+use super::links::Planned;
 use super::{ALL_IN_ONE, Addresses, Backend, SERVICES, Stack};
 use crate::{ApacheKafka, Kind, MongoServer, Port, Process};
 
 const READY_LIMIT: Duration = Duration::from_mins(1);
+const HEALTH_LIMIT: Duration = Duration::from_secs(2);
 const SECRET: &str = "a-secret-for-tests-only-0123456789abcdef";
 
 impl Stack {
@@ -21,13 +23,56 @@ impl Stack {
         binaries: &Path,
         flags: &[(&'static str, &str)],
     ) -> Result<Self> {
+        let mut stack = Self::prepare(backend, binaries, flags)?;
+        stack.data = stack.folder.path().join("data");
+        if backend == Backend::Real {
+            let (kafka, mongo) =
+                tokio::try_join!(ApacheKafka::start(), MongoServer::start(Kind::H2))?;
+            stack.addresses.kafka = kafka.brokers();
+            (stack.kafka, stack.mongo) = (Some(kafka), Some(mongo));
+        }
+        stack.start_all().await?;
+        Ok(stack)
+    }
+
+    /// Starts a pipeline on [real parts](Backend::Real) whose services reach each of them over a [line](Stack::line) of their own.
+    pub async fn start_behind_proxies(
+        binaries: &Path,
+        flags: &[(&'static str, &str)],
+    ) -> Result<Self> {
+        let mut stack = Self::prepare(Backend::Real, binaries, flags)?;
+        let (planned, listeners) = Planned::new()?;
+        let (kafka, mongo) = tokio::try_join!(
+            ApacheKafka::start_with(listeners),
+            MongoServer::start(Kind::H2)
+        )?;
+        stack.addresses.kafka = kafka.brokers();
+        stack.lines = planned.open(mongo.port()).await?.into_iter().collect();
+        (stack.kafka, stack.mongo) = (Some(kafka), Some(mongo));
+        stack.start_all().await?;
+        Ok(stack)
+    }
+
+    /// Starts an all-in-one whose data is in this folder, which is not deleted with it.
+    pub async fn start_durable_in(
+        data: &Path,
+        binaries: &Path,
+        flags: &[(&'static str, &str)],
+    ) -> Result<Self> {
+        let mut stack = Self::prepare(Backend::Durable, binaries, flags)?;
+        data.clone_into(&mut stack.data);
+        stack.start_all().await?;
+        Ok(stack)
+    }
+
+    fn prepare(backend: Backend, binaries: &Path, flags: &[(&'static str, &str)]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let ports = (0..6)
             .map(|_| Port::reserve())
             .collect::<Result<Vec<_>>>()?;
         let number = |at: usize| ports.get(at).map_or(0, Port::number);
         let url = |at: usize| format!("http://127.0.0.1:{}", number(at));
-        let mut addresses = Addresses {
+        let addresses = Addresses {
             order: url(0),
             inventory: url(1),
             payment: url(2),
@@ -35,14 +80,7 @@ impl Stack {
             read_model: url(4),
             kafka: format!("127.0.0.1:{}", number(5)),
         };
-        let (mut kafka, mut mongo) = (None, None);
-        if backend == Backend::Real {
-            let (started_kafka, started_mongo) =
-                tokio::try_join!(ApacheKafka::start(), MongoServer::start(Kind::H2))?;
-            addresses.kafka = started_kafka.brokers();
-            (kafka, mongo) = (Some(started_kafka), Some(started_mongo));
-        }
-        let mut stack = Self {
+        Ok(Self {
             backend,
             binaries: binaries.to_owned(),
             addresses,
@@ -52,13 +90,14 @@ impl Stack {
                 .map(|(flag, value)| (*flag, (*value).to_owned()))
                 .collect(),
             processes: BTreeMap::new(),
-            kafka,
-            mongo,
+            instances: Vec::new(),
+            lines: BTreeMap::new(),
+            kafka: None,
+            mongo: None,
             ports,
+            data: PathBuf::new(),
             folder,
-        };
-        stack.start_all().await?;
-        Ok(stack)
+        })
     }
 
     async fn start_all(&mut self) -> Result<()> {
@@ -78,21 +117,55 @@ impl Stack {
 
     /// Starts a process again that was killed or stopped, on the same port, and waits until it is ready.
     pub async fn restart(&mut self, name: &str) -> Result<()> {
+        self.launch_again(name)?;
+        self.ready(name).await
+    }
+
+    /// Starts a process again that was killed or stopped, on the same port, and does not wait for it.
+    pub fn launch_again(&mut self, name: &str) -> Result<()> {
         let known: Vec<&'static str> = self.process_names();
         let name = known
             .into_iter()
             .find(|known| *known == name)
             .context("no such process")?;
-        self.spawn(name)?;
-        self.ready(name).await
+        self.spawn(name)
     }
 
-    fn spawn(&mut self, name: &'static str) -> Result<()> {
+    /// Starts one more instance of a service, with direct lines to what it depends on, and waits until it is ready; gives its
+    /// base URL. The consumer group shares its partitions among the instances.
+    pub async fn add_instance(&mut self, name: &str) -> Result<String> {
+        let known = SERVICES.into_iter().find(|known| *known == name);
+        let name = known.with_context(|| format!("there is no service {name}"))?;
+        let port = Port::reserve()?;
+        let base = format!("http://127.0.0.1:{}", port.number());
+        let mongo = self.mongo.as_ref().context("no store")?;
+        let mut command = self.command(name);
+        command
+            .env("KAFKA_BROKERS", &self.addresses.kafka)
+            .env("MONGO_URL", mongo.url())
+            .env("PORT", port.number().to_string());
+        self.give_flags(name, &mut command)?;
+        let log = self.folder.path().join(format!("{name}-further.log"));
+        let process = Process::spawn(name, command, "listening", &log)?;
+        process.ready(READY_LIMIT).await?;
+        self.instances.push((name, process, port));
+        if !healthy_within(&base, READY_LIMIT).await {
+            bail!("the further {name} is not healthy after {READY_LIMIT:?}");
+        }
+        Ok(base)
+    }
+
+    fn command(&self, name: &str) -> Command {
         let mut command = Command::new(self.binaries.join(name));
         command
             .env("JWT_SECRET", &self.secret)
-            .env("LOG_LEVEL", "info")
+            .env("LOG_LEVEL", log_level())
             .env("LOG_FORMAT", "json");
+        command
+    }
+
+    fn spawn(&mut self, name: &'static str) -> Result<()> {
+        let mut command = self.command(name);
         let ready = if name == ALL_IN_ONE {
             self.all_in_one(&mut command);
             "ready {"
@@ -121,9 +194,7 @@ impl Stack {
         }
         // Another test's dashboard may have the default port.
         if self.backend == Backend::Durable {
-            command
-                .arg("--data-dir")
-                .arg(self.folder.path().join("data"));
+            command.arg("--data-dir").arg(&self.data);
         }
         for (flag, value) in &self.flags {
             command.arg(flag).arg(value);
@@ -144,11 +215,25 @@ impl Stack {
         let port = at
             .and_then(|at| self.ports.get(at))
             .context("a service without a port")?;
-        let mongo = self.mongo.as_ref().context("no store")?;
+        let (kafka, mongo) = if let Some(lines) = self.lines.get(name) {
+            (
+                format!("127.0.0.1:{}", lines.kafka.port()),
+                MongoServer::url_at(lines.store.port()),
+            )
+        } else {
+            let mongo = self.mongo.as_ref().context("no store")?;
+            (self.addresses.kafka.clone(), mongo.url())
+        };
         command
-            .env("KAFKA_BROKERS", &self.addresses.kafka)
-            .env("MONGO_URL", mongo.url())
-            .env("PORT", port.number().to_string());
+            .env("KAFKA_BROKERS", kafka)
+            .env("MONGO_URL", mongo)
+            .env("PORT", port.number().to_string())
+            .env("INSTANCE_ID", format!("{name}-1"));
+        self.give_flags(name, command)
+    }
+
+    /// Each service gets the flags that it knows.
+    fn give_flags(&self, name: &str, command: &mut Command) -> Result<()> {
         for (flag, value) in &self.flags {
             let owner = match *flag {
                 "--saga-timeout" | "--checkout-wait" | "--in-flight-max" => "order-service",
@@ -165,35 +250,14 @@ impl Stack {
         Ok(())
     }
 
-    async fn ready(&mut self, name: &str) -> Result<()> {
+    /// Waits until a process is up and its service can work.
+    pub async fn ready(&mut self, name: &str) -> Result<()> {
         self.process(name)?.ready(READY_LIMIT).await?;
         if name == ALL_IN_ONE {
             return Ok(());
         }
-        let base = match name {
-            "order-service" => &self.addresses.order,
-            "inventory-service" => &self.addresses.inventory,
-            "payment-service" => &self.addresses.payment,
-            "shipping-service" => &self.addresses.shipping,
-            _ => &self.addresses.read_model,
-        };
-        let url = format!("{base}/healthz");
-        let client = reqwest::Client::new();
-        let healthy = async {
-            loop {
-                if client
-                    .get(&url)
-                    .send()
-                    .await
-                    .is_ok_and(|response| response.status().is_success())
-                {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        let waited = tokio::time::timeout(READY_LIMIT, healthy).await;
-        if waited.is_err() {
+        let base = self.addresses.base(name);
+        if !healthy_within(base, READY_LIMIT).await {
             bail!(
                 "{name} is not healthy after {READY_LIMIT:?}:\n{}",
                 self.tail(name)
@@ -216,4 +280,25 @@ impl Stack {
     pub fn folder(&self) -> &TempDir {
         &self.folder
     }
+}
+
+/// `SAGALINE_TEST_LOG_LEVEL` makes services more talkative for those who look for a cause.
+fn log_level() -> String {
+    std::env::var("SAGALINE_TEST_LOG_LEVEL").unwrap_or_else(|_| "info".to_owned())
+}
+
+/// Waits until the service at `base` says that it can work; whether it does.
+async fn healthy_within(base: &str, limit: Duration) -> bool {
+    let url = format!("{base}/healthz");
+    let client = reqwest::Client::new();
+    let healthy = async {
+        loop {
+            let asked = client.get(&url).timeout(HEALTH_LIMIT).send().await;
+            if asked.is_ok_and(|response| response.status().is_success()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(limit, healthy).await.is_ok()
 }

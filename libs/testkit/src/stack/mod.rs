@@ -1,15 +1,18 @@
 //! A whole pipeline to test from the outside: embedded, embedded and durable, or on real parts.
 
 mod launch;
+mod links;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use crate::{ApacheKafka, MongoServer, Port, Process};
+pub use links::Dependency;
+use links::Lines;
 
 /// How long a process may take to drain after SIGTERM.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
@@ -42,6 +45,19 @@ pub struct Addresses {
     pub kafka: String,
 }
 
+impl Addresses {
+    /// Base URL of a service by its name; an unknown one is the read model's.
+    pub fn base(&self, service: &str) -> &str {
+        match service {
+            "order-service" => &self.order,
+            "inventory-service" => &self.inventory,
+            "payment-service" => &self.payment,
+            "shipping-service" => &self.shipping,
+            _ => &self.read_model,
+        }
+    }
+}
+
 /// A running pipeline; its processes end with it.
 #[derive(Debug)]
 pub struct Stack {
@@ -52,9 +68,13 @@ pub struct Stack {
     flags: Vec<(&'static str, String)>,
     // Processes before what they depend on: fields are dropped in this order.
     processes: BTreeMap<&'static str, Process>,
+    // Further instances of services, each with its port.
+    instances: Vec<(&'static str, Process, Port)>,
+    lines: BTreeMap<&'static str, Lines>,
     kafka: Option<ApacheKafka>,
     mongo: Option<MongoServer>,
     ports: Vec<Port>,
+    data: PathBuf,
     folder: TempDir,
 }
 
@@ -74,6 +94,16 @@ impl Stack {
     /// The backend it runs on.
     pub fn backend(&self) -> Backend {
         self.backend
+    }
+
+    /// The folder that [`Backend::Durable`] keeps everything in.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Where [`Backend::Durable`] finds its data at its next start.
+    pub fn set_data(&mut self, folder: &Path) {
+        folder.clone_into(&mut self.data);
     }
 
     /// Where its parts are.
@@ -111,6 +141,16 @@ impl Stack {
         Ok(())
     }
 
+    /// Freezes a process: its connections stay open and it does nothing.
+    pub fn freeze(&mut self, name: &str) -> Result<()> {
+        self.process(name)?.sigstop()
+    }
+
+    /// Lets a frozen process go on.
+    pub fn thaw(&mut self, name: &str) -> Result<()> {
+        self.process(name)?.sigcont()
+    }
+
     /// Asks a process to stop, and checks that it drains and ends with exit code 0.
     pub async fn terminate(&mut self, name: &str) -> Result<()> {
         let process = self.process(name)?;
@@ -125,8 +165,22 @@ impl Stack {
 
     /// Stops everything in order.
     pub async fn stop(mut self) -> Result<()> {
+        self.stop_instances().await?;
         for name in self.process_names() {
             self.terminate(name).await?;
+        }
+        Ok(())
+    }
+
+    /// Stops all [further instances](Stack::add_instance); they drain and end with exit code 0.
+    pub async fn stop_instances(&mut self) -> Result<()> {
+        for (name, mut process, _port) in std::mem::take(&mut self.instances) {
+            let status = process.terminate(STOP_LIMIT).await?;
+            anyhow::ensure!(
+                status.success(),
+                "the further {name} ended with {status}:\n{}",
+                process.tail()
+            );
         }
         Ok(())
     }

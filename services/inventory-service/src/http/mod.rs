@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::FromRef;
-use axum::routing::{get, post};
 use sagaline_saga::Clock;
-use sagaline_service_kit::{AdminGate, Problem};
+use sagaline_service_kit::{AdminGate, Api as Routes, Problem};
 use sagaline_store::{Store, StoreError};
 
+use crate::SERVICE;
 use crate::effects::StockEffects;
 
 /// What the handlers share.
@@ -44,11 +44,18 @@ pub fn routes(
         effects,
         gate,
     };
-    Router::new()
-        .route("/products", get(products::all))
-        .route("/products/{sku}", get(products::one))
-        .route("/admin/products/{sku}/restock", post(restock::restock))
-        .with_state(api)
+    Routes::new(
+        SERVICE,
+        "Sets stock aside, gives it back, books it out; never oversells",
+    )
+    .get("/products", products::all, products::describe_all())
+    .get("/products/{sku}", products::one, products::describe_one())
+    .post(
+        "/admin/products/{sku}/restock",
+        restock::restock,
+        restock::describe(),
+    )
+    .with_state(api)
 }
 
 /// The kit's middleware logs requests; this says what is behind the answer.

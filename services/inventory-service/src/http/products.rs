@@ -2,8 +2,9 @@
 
 use axum::extract::State;
 use sagaline_contracts::{Money, Sku};
-use sagaline_service_kit::{Json, Path, Problem};
+use sagaline_service_kit::{Json, Operation, Path, Problem};
 use sagaline_store::Stored;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Api, damaged, outage, unknown};
@@ -14,7 +15,7 @@ use crate::stock::StockDocument;
 const PAGE: usize = 500;
 
 /// A product as the contract shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Product {
     sku: Sku,
@@ -50,6 +51,18 @@ impl Product {
             Err(error) => Err(damaged(&stored.id, &error)),
         }
     }
+}
+
+pub(super) fn describe_all() -> Operation {
+    Operation::new("listProducts", "Every product with its stock")
+        .answers::<Vec<Product>>(200, "The products")
+}
+
+pub(super) fn describe_one() -> Operation {
+    Operation::new("showProduct", "A product with its stock")
+        .path::<Sku>("sku", "The product")
+        .answers::<Product>(200, "The product")
+        .refuses(404, "There is no such product")
 }
 
 pub(super) async fn all(State(api): State<Api>) -> Result<Json<Vec<Product>>, Problem> {

@@ -1,10 +1,9 @@
 //! `POST /admin/products/{sku}/restock`.
 
-use axum::extract::{FromRequestParts, State};
-use axum::http::HeaderValue;
-use axum::http::request::Parts;
+use axum::extract::State;
 use sagaline_contracts::Sku;
-use sagaline_service_kit::{Admin, Json, Path, Problem, ids};
+use sagaline_service_kit::{Admin, IdempotencyKey, Json, Operation, Path, Problem, ids};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::products::Product;
@@ -13,15 +12,20 @@ use crate::stock::{LedgerError, Restock, RestockError, Restocked};
 
 /// Units that one command may add.
 const QTY_MAX: u32 = 100_000_000;
-const KEY_LENGTH_MAX: usize = 128;
 
-#[derive(Debug, Deserialize)]
+/// The body of a restock.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "RestockRequest")]
 pub(super) struct Request {
+    /// How many more.
+    #[schemars(range(min = 1, max = 100_000_000))]
     qty: u32,
 }
 
-#[derive(Debug, Serialize)]
+/// The product, and the command that added to it.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Restocked")]
 pub(super) struct Answer {
     ok: bool,
     /// The command, by which the audit names it.
@@ -32,38 +36,26 @@ pub(super) struct Answer {
     product: Product,
 }
 
-/// The `Idempotency-Key`. Without one every request adds: somebody may well mean it twice.
-pub(super) struct CommandId(String);
-
-impl<S: Sync> FromRequestParts<S> for CommandId {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let mut keys = parts.headers.get_all("idempotency-key").iter();
-        let key = match (keys.next(), keys.next()) {
-            (None, _) => return Ok(Self(ids::random_uuid().to_string())),
-            (Some(key), None) => std::str::from_utf8(HeaderValue::as_bytes(key)).ok(),
-            (Some(_), Some(_)) => None,
-        };
-        key.filter(|key| is_key(key))
-            .map(|key| Self(key.to_owned()))
-            .ok_or_else(|| {
-                let rule = "must be sent once, as 1 to 128 printable characters";
-                Problem::bad_request("Idempotency-Key", rule)
-            })
-    }
-}
-
-fn is_key(text: &str) -> bool {
-    let printable = !text.chars().any(char::is_control);
-    (1..=KEY_LENGTH_MAX).contains(&text.chars().count()) && printable
+pub(super) fn describe() -> Operation {
+    Operation::new("restock", "Adds to the stock of a product")
+        .path::<Sku>("sku", "The product")
+        .idempotent()
+        .for_admins()
+        .body::<Request>()
+        .answers::<Answer>(
+            200,
+            "The product as it is now; `repeated` when the key has added before",
+        )
+        .refuses(404, "There is no such product")
+        .refuses(409, "The key has added another quantity")
+        .refuses(422, "There would be more of it than can be counted")
 }
 
 pub(super) async fn restock(
     Admin { sub }: Admin,
     State(api): State<Api>,
     Path(sku): Path<String>,
-    CommandId(command_id): CommandId,
+    IdempotencyKey(key): IdempotencyKey,
     Json(Request { qty }): Json<Request>,
 ) -> Result<Json<Answer>, Problem> {
     if !(1..=QTY_MAX).contains(&qty) {
@@ -72,6 +64,8 @@ pub(super) async fn restock(
             format!("must be 1 to {QTY_MAX}"),
         ));
     }
+    // Without a key every request adds: somebody may well mean it twice.
+    let command_id = key.unwrap_or_else(|| ids::random_uuid().to_string());
     let known = Sku::new(&sku).map_err(|_| unknown(&sku))?;
     let restock = Restock {
         key: command_id.clone(),

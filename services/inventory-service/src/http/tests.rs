@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -6,6 +7,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use sagaline_contracts::Timestamp;
 use sagaline_saga::Clock;
+use sagaline_service_kit::openapi::testing::{agreed, complaints, described};
 use sagaline_service_kit::{AdminGate, JwtKeys};
 use sagaline_store::{MemoryStore, Store};
 use serde_json::{Value, json};
@@ -291,4 +293,59 @@ async fn the_sums_of_every_product_add_up() {
         let there = number("available") + number("reserved") + number("shipped");
         assert_eq!(number("initial") + number("restocked"), there, "{product}");
     }
+}
+
+#[tokio::test]
+async fn every_route_is_described_the_contract_s_are_there_and_answers_are_as_described() {
+    let app = app().await;
+    let description = agreed(app.router.clone()).await;
+    let described = described(&description);
+    for route in [
+        "GET /products",
+        "GET /products/{sku}",
+        "POST /admin/products/{sku}/restock",
+        "GET /health",
+        "GET /healthz",
+        "GET /metrics",
+    ] {
+        assert!(described.contains(route), "{route} is not in {described:?}");
+    }
+    for (route, path, expected) in [
+        ("GET /products", "/products", 200),
+        ("GET /products/{sku}", "/products/LIMITED-1", 200),
+        ("GET /products/{sku}", "/products/NONE", 404),
+        ("GET /products/{sku}", "/products/%00%1b%5b2J", 404),
+        ("GET /products/{sku}", "/products/%FF", 400),
+    ] {
+        let (status, answer) = app.get(path).await;
+        assert_eq!(status, expected, "{path}: {answer}");
+        let complaints = complaints(&description, route, expected, &answer);
+        assert_eq!(complaints, Vec::<String>::new(), "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn hostile_whatever_a_restock_says_is_answered_as_described() {
+    let description = agreed(app().await.router).await;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus/commands");
+    let mut files = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let file = file.unwrap().path();
+        let app = app().await;
+        let token = app
+            .keys
+            .mint("ana", "admin", Duration::from_mins(1))
+            .unwrap();
+        let request = Request::post("/admin/products/SKU-1/restock")
+            .header(header::AUTHORIZATION, format!("Bearer {token}"))
+            .body(Body::from(std::fs::read(&file).unwrap()))
+            .unwrap();
+        let (status, answer) = app.send(request).await;
+        assert!(!status.is_server_error(), "{}: {answer}", file.display());
+        let route = "POST /admin/products/{sku}/restock";
+        let complaints = complaints(&description, route, status.as_u16(), &answer);
+        assert_eq!(complaints, Vec::<String>::new(), "{}", file.display());
+        files += 1;
+    }
+    assert!(files > 5, "the corpus is not where it should be");
 }

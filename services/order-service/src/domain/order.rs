@@ -5,12 +5,13 @@ use std::time::Duration;
 use sagaline_commands::{OrderView, Outcome};
 use sagaline_contracts::payload::{OrderCreated, OrderItem};
 use sagaline_contracts::{Money, OrderId, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::request::{Fingerprint, NewOrder};
 
 /// Where an order stands in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Phase {
     /// Nobody has placed it: a document may be there for the sake of a refused command, or as an alias of an order.

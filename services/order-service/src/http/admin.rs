@@ -11,13 +11,36 @@ use axum::response::{IntoResponse, Response};
 use sagaline_commands::{
     Accepted, Command, CompensateRequest, Issued, OrderView, Refusal, RetryRequest,
 };
-use sagaline_contracts::Event;
+use sagaline_contracts::{Event, OrderId, ShortText};
 use sagaline_runtime::{BrokerError, Outbound};
-use sagaline_service_kit::{Admin, Json, Path, Problem};
+use sagaline_service_kit::{Admin, IdempotencyKey, Json, Operation, Path, Problem};
 
-use super::body::is_short_text;
-use super::identify::IdempotencyKey;
 use super::{App, DEPENDENCY_LIMIT, RETRY_AFTER_OUTAGE_S};
+
+pub(super) fn describe_retry() -> Operation {
+    command("retryOrder", "Starts a cancelled order's next attempt").body::<RetryRequest>()
+}
+
+pub(super) fn describe_compensate() -> Operation {
+    command(
+        "compensateOrder",
+        "Wishes to undo an order before it is shipped, or to refund it afterwards",
+    )
+    .body::<CompensateRequest>()
+}
+
+fn command(id: &'static str, summary: &'static str) -> Operation {
+    Operation::new(id, summary)
+        .path::<OrderId>("id", "The order")
+        .idempotent()
+        .for_admins()
+        .answers::<Accepted>(202, "The command is given: its event is published")
+        .refuses(404, "There is no order of this id")
+        .refuses(
+            409,
+            "It cannot be: `reason` says why, `outcome` how the order stands",
+        )
+}
 
 pub(super) async fn retry(
     admin: Admin,
@@ -37,16 +60,10 @@ pub(super) async fn compensate(
     key: IdempotencyKey,
     Json(body): Json<CompensateRequest>,
 ) -> Result<Response, Problem> {
-    let CompensateRequest { action, reason } = body;
-    if reason
-        .as_deref()
-        .is_some_and(|reason| !is_short_text(reason))
-    {
-        return Err(Problem::bad_request(
-            "reason",
-            "must be 1 to 128 printable characters",
-        ));
+    if !body.has_usable_reason() {
+        return Err(Problem::bad_request("reason", ShortText::RULE));
     }
+    let CompensateRequest { action, reason } = body;
     app.command(&id, &Command::Compensate { action, reason }, &admin, key)
         .await
 }

@@ -4,51 +4,92 @@
 //! all of them at once. All of them are 400, also prices that do not add up: the contract has one status for a body that
 //! has to be corrected, and existing callers know no other.
 
+use std::borrow::Cow;
+
 use sagaline_contracts::payload::{ITEMS_MAX, OrderItem, QUANTITY_MAX};
-use sagaline_contracts::{Money, OrderId, Sku};
+use sagaline_contracts::{Money, OrderId, ShortText, Sku, strict};
 use sagaline_service_kit::FieldError;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::Number;
 
 use crate::domain::NewOrder;
 
-const SHORT_TEXT_MAX: usize = 128;
 const COMPLAINTS_MAX: usize = 20;
 
 /// The body of `POST /orders`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct OrderBody {
+    /// The caller's own id of the order.
+    #[schemars(with = "Option<OrderId>")]
     order_id: Option<String>,
+    /// The caller's own id of the request.
+    #[schemars(with = "Option<ShortText>")]
     client_request_id: Option<String>,
+    /// Who orders: an opaque id, never a name.
+    #[schemars(with = "Option<ShortText>")]
     customer_id: Option<String>,
+    /// ISO 4217.
+    #[schemars(with = "Option<Currency>")]
     currency: Option<String>,
+    #[serde(deserialize_with = "strict::objects")]
+    #[schemars(length(min = 1, max = 100))]
     items: Vec<LineBody>,
+    /// What the lines cost together, when each has a price.
+    #[schemars(with = "Money")]
     total: Number,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 struct LineBody {
+    #[schemars(with = "Sku")]
     sku: String,
+    #[schemars(with = "u32", range(min = 1, max = 1_000_000))]
     qty: Number,
+    #[schemars(with = "Option<Money>")]
     price: Option<Number>,
 }
 
+/// Three letters.
+struct Currency;
+
+impl JsonSchema for Currency {
+    fn schema_name() -> Cow<'static, str> {
+        "Currency".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[A-Za-z]{3}$" })
+    }
+}
+
 /// The body of `POST /api/checkout`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CheckoutBody {
+    /// Who orders: an opaque id, never a name.
+    #[schemars(with = "ShortText")]
     user_id: String,
+    /// The caller's own id of the request.
+    #[schemars(with = "Option<ShortText>")]
     client_request_id: Option<String>,
+    /// ISO 4217.
+    #[schemars(with = "Option<Currency>")]
     currency: Option<String>,
+    #[serde(deserialize_with = "strict::objects")]
+    #[schemars(length(min = 1, max = 100))]
     items: Vec<CheckoutLineBody>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct CheckoutLineBody {
+    #[schemars(with = "Sku")]
     product_id: String,
+    #[schemars(with = "u32", range(min = 1, max = 1_000_000))]
     quantity: Number,
+    #[schemars(with = "Money")]
     price: Number,
 }
 
@@ -86,8 +127,8 @@ impl Complaints {
     }
 
     fn short_text(&mut self, field: &str, text: Option<&str>) {
-        if text.is_some_and(|text| !is_short_text(text)) {
-            self.add(field, "must be 1 to 128 printable characters");
+        if text.is_some_and(|text| !ShortText::accepts(text)) {
+            self.add(field, ShortText::RULE);
         }
     }
 
@@ -133,10 +174,7 @@ impl Complaints {
     fn line(&mut self, at: usize, names: &LineNames, line: &LineBody) -> Option<OrderItem> {
         let sku = Sku::new(&line.sku);
         if sku.is_err() {
-            self.add(
-                format!("items[{at}].{}", names.sku),
-                "must be 1 to 128 printable characters",
-            );
+            self.add(format!("items[{at}].{}", names.sku), ShortText::RULE);
         }
         let whole = line.qty.as_u64().and_then(|qty| u32::try_from(qty).ok());
         let qty = whole.filter(|qty| (1..=QUANTITY_MAX).contains(qty));
@@ -258,17 +296,6 @@ fn sum(items: &[OrderItem]) -> Sum {
         }
     }
     Sum::Is(sum)
-}
-
-/// Whether a text is 1 to 128 printable characters.
-pub(super) fn is_short_text(text: &str) -> bool {
-    // the cheap bound first: nobody counts the characters of a megabyte
-    !text.is_empty()
-        && text.len() <= SHORT_TEXT_MAX * 4
-        && text.chars().count() <= SHORT_TEXT_MAX
-        && !text
-            .chars()
-            .any(|c| c.is_control() || c == '\u{2028}' || c == '\u{2029}')
 }
 
 /// The field is named beside the message already.

@@ -7,26 +7,41 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use sagaline_contracts::OrderId;
-use sagaline_service_kit::{Json, Problem};
+use sagaline_service_kit::{IdempotencyKey, Json, Operation, Problem};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::time::Instant;
 
 use super::App;
 use super::body::CheckoutBody;
-use super::identify::IdempotencyKey;
 use crate::intake::Placed;
 use crate::waiters::{Ended, Place};
 
 /// How often a waiter looks by himself: another instance may have saved the outcome.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
-#[derive(Serialize)]
+/// The answer to a checkout.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "CheckedOut")]
 struct Answer<'a> {
+    /// True when the order is confirmed; absent while it is in flight.
     #[serde(skip_serializing_if = "Option::is_none")]
     success: Option<bool>,
     order_id: &'a OrderId,
     message: &'static str,
+}
+
+pub(super) fn describe() -> Operation {
+    Operation::new("checkout", "Places an order and waits for its outcome, for a while")
+        .idempotent()
+        .body::<CheckoutBody>()
+        .answers::<Answer<'_>>(200, "It is confirmed")
+        .answers::<Answer<'_>>(202, "It is placed, and takes longer than the wait")
+        .refuses(
+            409,
+            "It was cancelled (`success` is false, `orderId` and `reason` say more), or another request had the same key",
+        )
 }
 
 pub(super) async fn checkout(

@@ -3,7 +3,6 @@
 mod admin;
 mod body;
 mod checkout;
-mod identify;
 mod place;
 mod show;
 #[cfg(test)]
@@ -14,16 +13,15 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::FromRef;
-use axum::routing::{get, post};
 use sagaline_contracts::OrderId;
 use sagaline_runtime::{OutboxRelay, Ports, Producer};
 use sagaline_saga::OrderRecord;
-use sagaline_service_kit::{AdminGate, Problem};
+use sagaline_service_kit::{AdminGate, Api, Problem};
 use sagaline_store::StoreError;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::domain::{COLLECTION, Order, OrderSaga, Phase};
+use crate::domain::{COLLECTION, Order, OrderSaga, Phase, SERVICE};
 use crate::intake::{Intake, IntakeError};
 use crate::waiters::Waiters;
 
@@ -77,16 +75,23 @@ impl FromRef<AppState> for AdminGate {
 
 /// All routes.
 pub(crate) fn routes(app: App, gate: AdminGate) -> Router {
-    Router::new()
-        .route("/orders", post(place::place))
-        .route("/orders/{id}", get(show::show))
-        .route("/api/checkout", post(checkout::checkout))
-        .route("/admin/retry/{id}", post(admin::retry))
-        .route("/admin/compensate/{id}", post(admin::compensate))
-        .with_state(AppState {
-            app: Arc::new(app),
-            gate,
-        })
+    Api::new(
+        SERVICE,
+        "Takes orders, knows how they end, owns their attempts",
+    )
+    .post("/orders", place::place, place::describe())
+    .get("/orders/{id}", show::show, show::describe())
+    .post("/api/checkout", checkout::checkout, checkout::describe())
+    .post("/admin/retry/{id}", admin::retry, admin::describe_retry())
+    .post(
+        "/admin/compensate/{id}",
+        admin::compensate,
+        admin::describe_compensate(),
+    )
+    .with_state(AppState {
+        app: Arc::new(app),
+        gate,
+    })
 }
 
 impl App {

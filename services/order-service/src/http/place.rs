@@ -6,19 +6,33 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use sagaline_contracts::OrderId;
-use sagaline_service_kit::{Json, Problem};
+use sagaline_service_kit::{IdempotencyKey, Json, Operation, Problem};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::App;
 use super::body::OrderBody;
-use super::identify::IdempotencyKey;
 use crate::domain::{Identities, NewOrder};
 use crate::intake::{Draft, Placed};
 
-#[derive(Serialize)]
+/// The answer to an order that was placed.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Placed")]
 struct Answer<'a> {
     order_id: &'a OrderId,
+}
+
+pub(super) fn describe() -> Operation {
+    Operation::new("placeOrder", "Places an order, durably")
+        .idempotent()
+        .body::<OrderBody>()
+        .answers::<Answer<'_>>(201, "It is placed")
+        .answers::<Answer<'_>>(200, "The same request was placed before: the same order")
+        .refuses(
+            409,
+            "Another request had the same orderId, clientRequestId or Idempotency-Key; `field` says which",
+        )
 }
 
 pub(super) async fn place(

@@ -6,14 +6,15 @@ use axum::extract::State;
 use sagaline_contracts::payload::OrderItem;
 use sagaline_contracts::{Money, OrderId, Timestamp};
 use sagaline_saga::{OrderRecord, Parked, ParkedReason};
-use sagaline_service_kit::{Json, Path, Problem};
+use sagaline_service_kit::{Json, Operation, Path, Problem};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::App;
 use crate::domain::{Order, Phase};
 
 /// An order as its readers see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct OrderDocument {
     order_id: OrderId,
@@ -43,7 +44,7 @@ pub(super) struct OrderDocument {
 }
 
 /// What the broker has not acknowledged yet.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct OutboxInfo {
     pending: usize,
@@ -55,7 +56,7 @@ struct OutboxInfo {
 }
 
 /// An event that waits.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct ParkedInfo {
     event_id: String,
@@ -66,6 +67,13 @@ struct ParkedInfo {
     #[serde(skip_serializing_if = "Option::is_none")]
     due: Option<Timestamp>,
     attempts: u32,
+}
+
+pub(super) fn describe() -> Operation {
+    Operation::new("showOrder", "An order's document")
+        .path::<OrderId>("id", "The order")
+        .answers::<OrderDocument>(200, "The order")
+        .refuses(404, "There is no order of this id")
 }
 
 pub(super) async fn show(

@@ -32,7 +32,7 @@ use crate::waiters::Waiters;
 use broker::SharedBroker;
 
 pub(crate) use broker::TestBroker;
-pub(crate) use call::{get, post, send};
+pub(crate) use call::{Answer, get, post, send};
 pub(crate) use store::TestStore;
 
 /// Longer than anything in a test takes, unless it hangs.

@@ -1,6 +1,7 @@
 //! What payment remembers, asks for and is answered.
 
 use sagaline_contracts::Money;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What payment knows of an order.
@@ -20,7 +21,7 @@ pub struct Payment {
 }
 
 /// Where a charge stands.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     tag = "status",
     rename_all = "SCREAMING_SNAKE_CASE",

@@ -1,49 +1,56 @@
 //! `POST /admin/retry/{orderId}` and `POST /admin/compensate/{orderId}`: as on the order service.
 
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use sagaline_commands::{Accepted, Command, CompensateRequest, Issued, Refusal, RetryRequest};
-use sagaline_contracts::{EventId, OrderId};
+use sagaline_contracts::{EventId, OrderId, ShortText};
 use sagaline_runtime::Outbound;
-use sagaline_service_kit::{Admin, Json, Path, Problem};
+use sagaline_service_kit::{Admin, IdempotencyKey, Json, Path, Problem};
 
 use super::{App, unknown_order};
-
-const KEY_LENGTH_MAX: usize = 128;
 
 pub(super) async fn retry(
     admin: Admin,
     State(app): State<App>,
     Path(id): Path<OrderId>,
-    headers: HeaderMap,
+    IdempotencyKey(key): IdempotencyKey,
     Json(request): Json<RetryRequest>,
 ) -> Result<Response, Problem> {
-    issue(&app, &admin, &id, &headers, Command::Retry(request.step)).await
+    issue(
+        &app,
+        &admin,
+        &id,
+        key.as_deref(),
+        Command::Retry(request.step),
+    )
+    .await
 }
 
 pub(super) async fn compensate(
     admin: Admin,
     State(app): State<App>,
     Path(id): Path<OrderId>,
-    headers: HeaderMap,
+    IdempotencyKey(key): IdempotencyKey,
     Json(request): Json<CompensateRequest>,
 ) -> Result<Response, Problem> {
+    if !request.has_usable_reason() {
+        return Err(Problem::bad_request("reason", ShortText::RULE));
+    }
     let command = Command::Compensate {
         action: request.action,
         reason: request.reason,
     };
-    issue(&app, &admin, &id, &headers, command).await
+    issue(&app, &admin, &id, key.as_deref(), command).await
 }
 
 async fn issue(
     app: &App,
     admin: &Admin,
     id: &OrderId,
-    headers: &HeaderMap,
+    key: Option<&str>,
     command: Command,
 ) -> Result<Response, Problem> {
-    let key = idempotency_key(headers)?;
     let order = app.load_order(id).await?.ok_or_else(|| unknown_order(id))?;
     let fold = order.fold();
     if fold.lifecycle.status.is_none() {
@@ -69,17 +76,4 @@ fn refused(refusal: &Refusal) -> Problem {
     Problem::conflict(refusal.to_string())
         .with("reason", refusal.code())
         .with("outcome", refusal.outcome().as_str())
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
-    let Some(value) = headers.get("idempotency-key") else {
-        return Ok(None);
-    };
-    let key = value.to_str().ok().map(str::trim);
-    key.filter(|key| (1..=KEY_LENGTH_MAX).contains(&key.len()))
-        .map(Some)
-        .ok_or_else(|| {
-            let rule = format!("must be 1 to {KEY_LENGTH_MAX} printable ASCII characters");
-            Problem::bad_request("Idempotency-Key", rule)
-        })
 }

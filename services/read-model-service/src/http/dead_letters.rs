@@ -7,6 +7,7 @@ use sagaline_runtime::Outbound;
 use sagaline_service_kit::extract::{parse_json, read_body};
 use sagaline_service_kit::{Admin, Path, Problem, Query};
 use sagaline_store::Stored;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -99,9 +100,12 @@ fn unknown_letter(id: &str) -> Problem {
     Problem::not_found(format!("dead letter {shown} is not known here"))
 }
 
-#[derive(Debug, Default, Deserialize)]
-struct RedriveBody {
+/// The body of a redrive.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+pub(super) struct RedriveBody {
+    /// What to handle in place of the payload that could not be; absent: the payload as it was.
     #[serde(default)]
+    #[schemars(with = "Option<serde_json::Map<String, Value>>")]
     payload: Option<Value>,
 }
 

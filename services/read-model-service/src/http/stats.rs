@@ -3,6 +3,7 @@
 use axum::extract::State;
 use sagaline_service_kit::{Json, Problem};
 use sagaline_store::ListQuery;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{App, store_is_down};
@@ -13,7 +14,7 @@ use crate::stats::Report;
 /// Dead letters are counted up to here.
 const LETTERS_COUNTED_MAX: usize = 1_000;
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct StatsView {
     #[serde(flatten)]
@@ -22,14 +23,14 @@ pub(super) struct StatsView {
     readers: ReadersView,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct LettersView {
     /// They wait for an operator; 1000 means so many or more.
     waiting: usize,
 }
 
 /// Who watches at this instance.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct ReadersView {
     feed: usize,

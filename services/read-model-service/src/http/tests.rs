@@ -1,6 +1,7 @@
 //! The HTTP interface, from the outside.
 
 mod commands;
+mod hostile;
 mod letters;
 mod listing;
 mod streams;

@@ -5,6 +5,7 @@ use sagaline_commands::{action_name, step_name};
 use sagaline_contracts::payload::RedriveAction;
 use sagaline_contracts::{EventId, EventType, OrderId, Timestamp};
 use sagaline_store::Index;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::decision::OrphanDiscard;
@@ -19,7 +20,7 @@ const ANSWERS_MAX: usize = 20;
 const UNKNOWN: &str = "unknown";
 
 /// What became of a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AuditOutcome {
     /// Nobody has answered yet.
@@ -37,7 +38,7 @@ pub struct Audit {
     answers: Vec<Dated<Answer>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Command {
     #[serde(rename = "commandId")]
@@ -57,16 +58,17 @@ struct Command {
     at: Timestamp,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 struct Answer {
     r#type: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct DocumentOut<'a> {
+#[schemars(rename = "AuditRecord")]
+pub(crate) struct DocumentOut<'a> {
     #[serde(rename = "_id")]
     id: &'a EventId,
     #[serde(flatten)]

@@ -8,6 +8,7 @@ use sagaline_contracts::payload::{DeadLetter, RedriveAction};
 use sagaline_contracts::{Event, EventId, OrderId, Payload, Timestamp};
 use sagaline_saga::message_id;
 use sagaline_store::Index;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -31,7 +32,7 @@ pub struct PostMortem {
 }
 
 /// How one consumer's copy stands.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Copy<'a> {
     /// The service, when the letter says which.
@@ -46,9 +47,10 @@ pub struct Copy<'a> {
     pub state: LetterState,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct DocumentOut<'a> {
+#[schemars(rename = "DeadLetterRecord")]
+pub(crate) struct DocumentOut<'a> {
     #[serde(rename = "_id")]
     id: &'a str,
     dead_letter_id: &'a str,

@@ -2,10 +2,11 @@
 
 use sagaline_contracts::payload::{RedriveAction, RedriveRequested};
 use sagaline_contracts::{Event, EventId, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What an operator decided about a dead letter.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Decision {
     /// Handle it again, or drop it.

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 
 use bytes::Bytes;
 use sagaline_contracts::{Event, EventId, EventType, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -40,7 +41,7 @@ pub struct Entry {
 }
 
 /// What places an entry among those that are kept when there are too many: the earliest of the lifecycle first.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct KeepKey {
     pub(super) is_command: bool,
@@ -49,9 +50,10 @@ pub(super) struct KeepKey {
 }
 
 /// An entry as it stands in the document.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct EntryOut<'a> {
+#[schemars(rename = "EntryHead")]
+pub(super) struct EntryOut<'a> {
     r#type: &'static str,
     at: Timestamp,
     event_id: &'a EventId,

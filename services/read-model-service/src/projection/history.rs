@@ -1,10 +1,11 @@
 //! What happened to something, as a set: each event once, the earliest first.
 
 use sagaline_contracts::{EventId, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Something that happened.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Dated<T> {
     pub(super) at: Timestamp,

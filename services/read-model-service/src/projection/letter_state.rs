@@ -1,10 +1,11 @@
 //! What became of a dead letter.
 
 use sagaline_contracts::payload::RedriveAction;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What became of a dead letter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LetterState {
     /// It waits for an operator.

@@ -2,10 +2,11 @@
 
 use sagaline_commands::Outcome;
 use sagaline_contracts::EventType;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An order's status, `currentStatus` on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
     /// Placed, or placed again.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use sagaline_commands::Outcome;
 use sagaline_contracts::{Money, OrderId, Timestamp};
 use sagaline_store::Index;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Status;
@@ -12,9 +13,10 @@ use super::fold::Fold;
 use super::views::{AttemptView, CancelView, LetterView, Refused};
 
 /// The document of an order: the API's form is the stored form.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
+#[schemars(rename = "OrderHead")]
+pub(crate) struct Document<'a> {
     #[serde(rename = "_id")]
     id: &'a OrderId,
     order_id: &'a OrderId,

@@ -3,12 +3,13 @@
 use sagaline_commands::Outcome;
 use sagaline_contracts::Timestamp;
 use sagaline_contracts::payload::{Authority, Step};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::LetterState;
 
 /// One attempt.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct AttemptView<'a> {
     pub(super) attempt: u32,
@@ -27,7 +28,7 @@ pub(super) struct AttemptView<'a> {
 }
 
 /// Who wanted an attempt undone, and who ruled so.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CancelView<'a> {
     pub(super) action: &'static str,
@@ -41,7 +42,7 @@ pub(super) struct CancelView<'a> {
 }
 
 /// A command that was refused.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Refused<'a> {
     pub(super) command: &'a str,
@@ -51,7 +52,7 @@ pub(super) struct Refused<'a> {
 }
 
 /// A message of the order that could not be handled.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct LetterView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]

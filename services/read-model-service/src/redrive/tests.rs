@@ -218,3 +218,48 @@ fn a_letter_that_died_again_can_be_decided_again() {
     let second = event(plan(&letter, None, wish(REDRIVE, None), NOW));
     assert_ne!(first.id, second.id);
 }
+
+/// JSON of any shape and depth.
+fn anything() -> impl proptest::strategy::Strategy<Value = Value> {
+    use proptest::prelude::*;
+    let nested = (0..130_usize).prop_map(|depth| {
+        (0..depth).fold(json!(1), |inner, at| match at % 2 {
+            0 => json!([inner]),
+            _ => json!({ "a": inner }),
+        })
+    });
+    let note = prop_oneof![nested, sagaline_contracts::generate::json()];
+    let fields = (note, any::<bool>(), sagaline_contracts::generate::text());
+    prop_oneof![
+        3 => fields.prop_map(|(note, is_ours, reason)| {
+            json!({ "orderId": if is_ours { "o-1" } else { "o-2" }, "reason": reason, "note": note })
+        }),
+        1 => sagaline_contracts::generate::json(),
+    ]
+}
+
+proptest::proptest! {
+    #![proptest_config(sagaline_contracts::generate::cases(2_000))]
+
+    /// What an operator edits is refused here, with the field, or can be read by every service that it is sent to.
+    #[test]
+    fn any_edit_is_refused_with_a_field_or_becomes_an_event_that_can_be_read(
+        payload in anything(),
+        knows_its_order in proptest::prelude::any::<bool>(),
+        event_id in proptest::sample::select(vec!["e-1", "unknown", "", "a\nb"]),
+    ) {
+        let letter = letter(knows_its_order.then_some("o-1"), event_id, &["order-service", PROJECTOR]);
+        match plan(&letter, None, wish(REDRIVE, Some(payload)), NOW) {
+            Ok(Plan::Publish(event)) => {
+                let kind = event.event_type();
+                let read = Event::decode(kind, Some(event.key().as_bytes()), Some(&event.encode()));
+                proptest::prop_assert_eq!(read, Ok(*event));
+            }
+            Ok(other) => proptest::prop_assert!(false, "{other:?}"),
+            Err(Refusal::Invalid { field, what }) => {
+                proptest::prop_assert!(!field.is_empty() && !what.is_empty());
+            }
+            Err(Refusal::Decided(_)) => proptest::prop_assert!(false, "nobody has decided"),
+        }
+    }
+}

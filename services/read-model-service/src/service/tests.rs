@@ -1,7 +1,7 @@
 use sagaline_contracts::Event;
 use sagaline_service_kit::JwtKeys;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::testing::World;

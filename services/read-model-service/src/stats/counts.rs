@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use parking_lot::Mutex;
 use sagaline_commands::Outcome;
 use sagaline_store::{Store, StoreError, Stored};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{MutexGuard, Notify};
 
@@ -48,7 +49,7 @@ impl Default for Scan {
 }
 
 /// How many orders there are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Total {
     /// All.

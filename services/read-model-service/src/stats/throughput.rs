@@ -1,6 +1,7 @@
 //! How many per second.
 
 use sagaline_contracts::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 const SECONDS: usize = 64;
@@ -12,7 +13,7 @@ pub struct Throughput {
 }
 
 /// Per second, over the last full second, ten and sixty.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct Rates {
     /// The last second.
     #[serde(rename = "1s")]

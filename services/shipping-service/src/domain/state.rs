@@ -1,5 +1,6 @@
 //! What shipping remembers, asks for and is answered.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What shipping knows of an order.
@@ -19,7 +20,7 @@ pub struct OrderShipments {
 }
 
 /// Where an order's goods are.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     tag = "status",
     rename_all = "SCREAMING_SNAKE_CASE",

@@ -1,6 +1,7 @@
 //! Given, when, then: an order in a state meets an event.
 
 mod arrivals;
+mod hostile;
 mod table;
 mod transitions;
 mod verdicts;

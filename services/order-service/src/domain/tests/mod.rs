@@ -1,5 +1,6 @@
 //! Every decision: as a table of states and events, and as stories told in any order.
 
+mod hostile;
 mod stories;
 mod table;
 

@@ -2,6 +2,7 @@
 
 mod admin;
 mod checkout;
+mod hostile;
 mod place;
 mod show;
 
