@@ -24,6 +24,8 @@ const SETTLE_POLL: Duration = Duration::from_millis(100);
 
 /// A save that was given up comes within this time.
 const LATE: Duration = Duration::from_secs(4);
+/// Readers are told of what was saved within this time.
+const TOLD: Duration = Duration::from_millis(500);
 /// How what is left begins, when it is a dead letter.
 const LETTER: &str = "dead letter";
 
@@ -113,8 +115,13 @@ async fn carry_out(plan: &Plan, wanted: Wanted) -> Result<Report> {
         ended.context("a client panicked")??;
     }
     let settled = settle(&world).await?;
-    // A save that was given up may still come.
-    tokio::time::sleep(LATE).await;
+    // A save that was given up may still come, and readers are told a little after everything is done.
+    tokio::time::sleep(if plan.climate.save_late > 0 {
+        LATE
+    } else {
+        TOLD
+    })
+    .await;
     if settled {
         settle(&world).await?;
     }

@@ -100,10 +100,10 @@ impl Group {
             if !self.subscribed[slot / partitions] {
                 continue;
             }
-            let lot = if scattered { slot } else { slot % partitions };
+            let place = if scattered { slot } else { slot % partitions };
             let next = match self.members.len() {
                 0 => NOBODY,
-                count => self.members[(lot + turn) % count].id,
+                count => self.members[(place + turn) % count].id,
             };
             let before = self.owners[slot];
             if before == next && !eager {
