@@ -34,7 +34,9 @@ fn table(dir: &Path) -> io::Result<String> {
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
             let extension = path.extension().unwrap_or_default();
-            let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+            let is_hidden = path
+                .file_name()
+                .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
             if path.is_file() && extension != "br" && !is_hidden {
                 files.push(path);
             }

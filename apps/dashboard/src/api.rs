@@ -44,13 +44,23 @@ pub(crate) async fn get<T: DeserializeOwned>(url: &str) -> Result<T, Failure> {
     get_as(url, Sender::default()).await.map(|page| page.items)
 }
 
-pub(crate) async fn get_as<T: DeserializeOwned>(url: &str, sender: Sender<'_>) -> Result<Page<T>, Failure> {
+pub(crate) async fn get_as<T: DeserializeOwned>(
+    url: &str,
+    sender: Sender<'_>,
+) -> Result<Page<T>, Failure> {
     let (text, link) = send("GET", url, None, sender).await?;
     let next = link.as_deref().and_then(next_page);
-    Ok(Page { items: read(&text)?, next })
+    Ok(Page {
+        items: read(&text)?,
+        next,
+    })
 }
 
-pub(crate) async fn post<T: DeserializeOwned>(url: &str, body: &Value, sender: Sender<'_>) -> Result<T, Failure> {
+pub(crate) async fn post<T: DeserializeOwned>(
+    url: &str,
+    body: &Value,
+    sender: Sender<'_>,
+) -> Result<T, Failure> {
     let (text, _) = send("POST", url, Some(body.to_string()), sender).await?;
     read(&text)
 }
@@ -68,28 +78,44 @@ fn next_page(link: &str) -> Option<String> {
     rest.contains("rel=\"next\"").then(|| target.to_owned())
 }
 
-async fn send(method: &str, url: &str, body: Option<String>, sender: Sender<'_>) -> Result<(String, Option<String>), Failure> {
-    let silent = |_: JsValue| Failure { status: 0, what: "There is no answer: is sagaline still running?".to_owned() };
+async fn send(
+    method: &str,
+    url: &str,
+    body: Option<String>,
+    sender: Sender<'_>,
+) -> Result<(String, Option<String>), Failure> {
+    let silent = |_: JsValue| Failure {
+        status: 0,
+        what: "There is no answer: is sagaline still running?".to_owned(),
+    };
     let init = RequestInit::new();
     init.set_method(method);
     let headers = Headers::new().map_err(silent)?;
     headers.set("accept", "application/json").map_err(silent)?;
     if let Some(token) = sender.token {
-        headers.set("authorization", &format!("Bearer {token}")).map_err(silent)?;
+        headers
+            .set("authorization", &format!("Bearer {token}"))
+            .map_err(silent)?;
     }
     if let Some(key) = sender.key {
         headers.set("idempotency-key", key).map_err(silent)?;
     }
     if let Some(body) = body {
-        headers.set("content-type", "application/json").map_err(silent)?;
+        headers
+            .set("content-type", "application/json")
+            .map_err(silent)?;
         init.set_body(&JsValue::from_str(&body));
     }
     init.set_headers(&headers);
     init.set_signal(Some(&web_sys::AbortSignal::timeout_with_u32(LIMIT_MS)));
-    let answer = JsFuture::from(leptos::prelude::window().fetch_with_str_and_init(url, &init)).await.map_err(silent)?;
+    let answer = JsFuture::from(leptos::prelude::window().fetch_with_str_and_init(url, &init))
+        .await
+        .map_err(silent)?;
     let answer: Response = answer.dyn_into().map_err(silent)?;
     let link = answer.headers().get("link").ok().flatten();
-    let text = JsFuture::from(answer.text().map_err(silent)?).await.map_err(silent)?;
+    let text = JsFuture::from(answer.text().map_err(silent)?)
+        .await
+        .map_err(silent)?;
     let text = text.as_string().unwrap_or_default();
     if answer.ok() {
         return Ok((text, link));
@@ -99,5 +125,8 @@ async fn send(method: &str, url: &str, body: Option<String>, sender: Sender<'_>)
         (false, _) => problem.detail,
         (true, status) => format!("the service answered {status}"),
     };
-    Err(Failure { status: answer.status(), what })
+    Err(Failure {
+        status: answer.status(),
+        what,
+    })
 }

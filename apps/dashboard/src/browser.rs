@@ -4,7 +4,10 @@ use sagaline_views::Moment;
 use wasm_bindgen::JsCast;
 
 /// Now, by the clock of the machine that shows the page.
-#[expect(clippy::cast_possible_truncation, reason = "milliseconds since 1970 are exact")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "milliseconds since 1970 are exact"
+)]
 pub(crate) fn now() -> Moment {
     Moment(js_sys::Date::now() as i64 * 1_000)
 }
@@ -16,7 +19,11 @@ pub(crate) fn now_s() -> i64 {
 
 /// Something that nobody has drawn before: the time and some fifty random bits.
 pub(crate) fn random_key() -> String {
-    format!("ui-{:.0}-{:.0}", js_sys::Date::now(), js_sys::Math::random() * 1e15)
+    format!(
+        "ui-{:.0}-{:.0}",
+        js_sys::Date::now(),
+        js_sys::Math::random() * 1e15
+    )
 }
 
 /// The page's loading text has done its work.
@@ -45,8 +52,12 @@ pub(crate) fn copy(text: &str) {
 
 /// Moves the focus to the first element of this selector.
 pub(crate) fn focus(selector: &str) {
-    let found = leptos::prelude::document().query_selector(selector).ok().flatten();
-    if let Some(element) = found.and_then(|element| element.dyn_into::<web_sys::HtmlElement>().ok()) {
+    let found = leptos::prelude::document()
+        .query_selector(selector)
+        .ok()
+        .flatten();
+    if let Some(element) = found.and_then(|element| element.dyn_into::<web_sys::HtmlElement>().ok())
+    {
         // It fails when the element is not shown.
         let _ = element.focus();
     }
@@ -55,5 +66,7 @@ pub(crate) fn focus(selector: &str) {
 /// Whether a key was pressed while somebody writes.
 pub(crate) fn is_writing() -> bool {
     let active = leptos::prelude::document().active_element();
-    active.is_some_and(|element| matches!(element.tag_name().as_str(), "INPUT" | "TEXTAREA" | "SELECT"))
+    active.is_some_and(|element| {
+        matches!(element.tag_name().as_str(), "INPUT" | "TEXTAREA" | "SELECT")
+    })
 }

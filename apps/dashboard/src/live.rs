@@ -58,7 +58,11 @@ impl Drop for Open {
 
 impl Stream {
     /// Opens the stream at `url`, which has a query already; each message's data is given to `on_data`.
-    pub(crate) fn open(url: String, link: WriteSignal<Link>, on_data: impl Fn(&str) + 'static) -> Self {
+    pub(crate) fn open(
+        url: String,
+        link: WriteSignal<Link>,
+        on_data: impl Fn(&str) + 'static,
+    ) -> Self {
         let inner = Rc::new(Inner {
             url,
             on_data: Box::new(on_data),
@@ -80,7 +84,10 @@ impl Stream {
                 inner.link.set(Link::Resting);
             }
         });
-        Self { inner, visibility: Some(visibility) }
+        Self {
+            inner,
+            visibility: Some(visibility),
+        }
     }
 }
 
@@ -98,7 +105,11 @@ fn connect(inner: &Rc<Inner>) {
     let url = if last_id.is_empty() {
         inner.url.clone()
     } else {
-        format!("{}&lastEventId={}", inner.url, js_sys::encode_uri_component(&last_id))
+        format!(
+            "{}&lastEventId={}",
+            inner.url,
+            js_sys::encode_uri_component(&last_id)
+        )
     };
     inner.link.try_set(Link::Connecting);
     let Ok(source) = EventSource::new(&url) else {
@@ -111,7 +122,9 @@ fn connect(inner: &Rc<Inner>) {
     }));
     let of_message = weak.clone();
     let on_message = Closure::<dyn Fn(MessageEvent)>::new(move |message: MessageEvent| {
-        let Some(inner) = of_message.upgrade() else { return };
+        let Some(inner) = of_message.upgrade() else {
+            return;
+        };
         let id = message.last_event_id();
         if !id.is_empty() {
             inner.last_id.replace(id);
@@ -137,7 +150,12 @@ fn connect(inner: &Rc<Inner>) {
     source.set_onopen(Some(on_open.as_ref().unchecked_ref()));
     source.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
     source.set_onerror(Some(on_error.as_ref().unchecked_ref()));
-    inner.open.replace(Some(Open { source, _on_open: on_open, _on_message: on_message, _on_error: on_error }));
+    inner.open.replace(Some(Open {
+        source,
+        _on_open: on_open,
+        _on_message: on_message,
+        _on_error: on_error,
+    }));
 }
 
 fn with(weak: &Weak<Inner>, then: impl Fn(&Rc<Inner>) + 'static) -> impl Fn() + 'static {

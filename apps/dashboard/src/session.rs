@@ -15,8 +15,11 @@ impl Session {
     /// Takes over what the tab remembers, or what `sagaline token --open` put into the address.
     pub(crate) fn begin() -> Self {
         let handed_over = handed_over();
-        let kept = browser::session_storage().and_then(|storage| storage.get_item(KEY).ok().flatten());
-        let token = handed_over.or(kept).and_then(|text| Token::parse(&text, browser::now_s()).ok());
+        let kept =
+            browser::session_storage().and_then(|storage| storage.get_item(KEY).ok().flatten());
+        let token = handed_over
+            .or(kept)
+            .and_then(|text| Token::parse(&text, browser::now_s()).ok());
         let session = Self(RwSignal::new(None));
         if let Some(token) = token {
             session.sign_in(token);
@@ -45,7 +48,8 @@ impl Session {
 
     /// The token, for a request.
     pub(crate) fn token(self) -> Option<String> {
-        self.0.with_untracked(|token| token.as_ref().map(|token| token.text.clone()))
+        self.0
+            .with_untracked(|token| token.as_ref().map(|token| token.text.clone()))
     }
 }
 

@@ -7,7 +7,10 @@ use leptos_router::hooks::use_location;
 use leptos_router::path;
 
 use crate::browser;
-use crate::pages::{audit::Audit, letters::Letters, new_order::NewOrder, order::OrderPage, orders::Orders, overview::Overview, stock::Stock};
+use crate::pages::{
+    audit::Audit, letters::Letters, new_order::NewOrder, order::OrderPage, orders::Orders,
+    overview::Overview, stock::Stock,
+};
 use crate::parts::Dialog;
 use crate::session::{Session, use_session};
 use crate::stats::{Sampled, use_stats};
@@ -43,9 +46,17 @@ pub(crate) fn App() -> impl IntoView {
 #[component]
 fn Navigation() -> impl IntoView {
     let stats = use_stats();
-    let waiting = move || stats.latest.with(|stats| stats.as_ref().map_or(0, |stats| stats.dead_letters.waiting));
+    let waiting = move || {
+        stats
+            .latest
+            .with(|stats| stats.as_ref().map_or(0, |stats| stats.dead_letters.waiting))
+    };
     let location = use_location();
-    let is_orders = move || location.pathname.with(|path| path == "/" || path.starts_with("/orders"));
+    let is_orders = move || {
+        location
+            .pathname
+            .with(|path| path == "/" || path.starts_with("/orders"))
+    };
     view! {
         <nav class="side" aria-label="Views">
             <A href="/" attr:class="brand">
@@ -97,17 +108,22 @@ fn Account() -> impl IntoView {
     // A token that has ended is worth nothing.
     Effect::new(move |_| {
         let now_s = stats.now.get().0.div_euclid(1_000_000);
-        if session.0.with(|token| token.as_ref().is_some_and(|token| token.left_s(now_s) <= 0)) {
+        if session
+            .0
+            .with(|token| token.as_ref().is_some_and(|token| token.left_s(now_s) <= 0))
+        {
             session.sign_out();
         }
     });
     #[expect(clippy::cast_precision_loss, reason = "seconds of a token's life")]
     let left = move || {
         let now_s = stats.now.get().0.div_euclid(1_000_000);
-        session.0.with(|token| token.as_ref().map(|token| {
-            let left = token.left_s(now_s);
-            duration((if left > 120 { left - left % 60 } else { left }) as f64 * 1_000.0)
-        }))
+        session.0.with(|token| {
+            token.as_ref().map(|token| {
+                let left = token.left_s(now_s);
+                duration((if left > 120 { left - left % 60 } else { left }) as f64 * 1_000.0)
+            })
+        })
     };
     view! {
         <div class="account">

@@ -46,7 +46,8 @@ impl Sampled {
         spawn_local(async move {
             match api::get::<Stats>(&format!("{}/stats", api::READ_MODEL)).await {
                 Ok(stats) => {
-                    self.series.update(|series| series.add(js_sys::Date::now() / 1_000.0, row(&stats)));
+                    self.series
+                        .update(|series| series.add(js_sys::Date::now() / 1_000.0, row(&stats)));
                     self.latest.set(Some(stats));
                     if self.failure.get_untracked().is_some() {
                         self.failure.set(None);

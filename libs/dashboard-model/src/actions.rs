@@ -49,9 +49,14 @@ impl Action {
 /// What can be done with an order in this state, with these events.
 pub fn offers(state: &State, events: &[Entry]) -> Vec<Offer> {
     let of_current = |name: &str| {
-        events.iter().any(|entry| entry.attempt.unwrap_or(state.attempt) == state.attempt && entry.r#type.contains(name))
+        events.iter().any(|entry| {
+            entry.attempt.unwrap_or(state.attempt) == state.attempt && entry.r#type.contains(name)
+        })
     };
-    let is_shipped = state.outcome == Outcome::Confirmed || events.iter().any(|entry| entry.r#type.contains("OrderShipped"));
+    let is_shipped = state.outcome == Outcome::Confirmed
+        || events
+            .iter()
+            .any(|entry| entry.r#type.contains("OrderShipped"));
     let next = state.attempt + 1;
     match state.outcome {
         Outcome::Cancelled => {
@@ -91,7 +96,9 @@ pub fn offers(state: &State, events: &[Entry]) -> Vec<Offer> {
 /// The step that failed, which is the one to retry.
 fn failed_step(events: &[Entry], attempt: u32) -> &'static str {
     let failed = |name: &str| {
-        events.iter().any(|entry| entry.attempt.is_none_or(|of| of == attempt) && entry.r#type.contains(name))
+        events.iter().any(|entry| {
+            entry.attempt.is_none_or(|of| of == attempt) && entry.r#type.contains(name)
+        })
     };
     if failed("InventoryFailed") {
         "inventory"
@@ -138,22 +145,44 @@ mod tests {
 
     fn offered(outcome: Outcome, kinds: &[&str]) -> Vec<Action> {
         let events: Vec<Entry> = kinds.iter().map(|kind| event(kind)).collect();
-        offers(&state(outcome), &events).into_iter().map(|offer| offer.action).collect()
+        offers(&state(outcome), &events)
+            .into_iter()
+            .map(|offer| offer.action)
+            .collect()
     }
 
     #[test]
     fn only_what_the_state_allows_is_offered() {
         assert_eq!(offered(Outcome::Pending, &[]), [Action::Cancel]);
-        assert_eq!(offered(Outcome::Pending, &["shipping.OrderShipped.v1"]), [Action::Refund]);
+        assert_eq!(
+            offered(Outcome::Pending, &["shipping.OrderShipped.v1"]),
+            [Action::Refund]
+        );
         assert_eq!(offered(Outcome::Confirmed, &[]), [Action::Refund]);
-        assert_eq!(offered(Outcome::Confirmed, &["payment.PaymentRefunded.v1"]), []);
-        assert_eq!(offered(Outcome::Cancelled, &["payment.PaymentFailed.v1"]), [Action::Retry("payment")]);
-        assert_eq!(offered(Outcome::Cancelled, &["inventory.InventoryFailed.v1"]), [Action::Retry("inventory")]);
-        assert_eq!(offered(Outcome::Cancelled, &["shipping.ShippingFailed.v1"]), [Action::Retry("shipping")]);
+        assert_eq!(
+            offered(Outcome::Confirmed, &["payment.PaymentRefunded.v1"]),
+            []
+        );
+        assert_eq!(
+            offered(Outcome::Cancelled, &["payment.PaymentFailed.v1"]),
+            [Action::Retry("payment")]
+        );
+        assert_eq!(
+            offered(Outcome::Cancelled, &["inventory.InventoryFailed.v1"]),
+            [Action::Retry("inventory")]
+        );
+        assert_eq!(
+            offered(Outcome::Cancelled, &["shipping.ShippingFailed.v1"]),
+            [Action::Retry("shipping")]
+        );
     }
 
     #[test]
     fn a_refund_says_how_much() {
-        assert!(offers(&state(Outcome::Confirmed), &[])[0].consequence.contains("20.50"));
+        assert!(
+            offers(&state(Outcome::Confirmed), &[])[0]
+                .consequence
+                .contains("20.50")
+        );
     }
 }

@@ -62,13 +62,19 @@ impl Book {
             if known.updated_at > state.updated_at || **known == state {
                 return false;
             }
-            self.by_update.remove(&(known.updated_at, known.order_id.clone()));
+            self.by_update
+                .remove(&(known.updated_at, known.order_id.clone()));
         }
         let state = Arc::new(state);
-        self.by_update.insert((state.updated_at, state.order_id.clone()), Arc::clone(&state));
+        self.by_update.insert(
+            (state.updated_at, state.order_id.clone()),
+            Arc::clone(&state),
+        );
         self.orders.insert(state.order_id.clone(), state);
         while self.orders.len() > KEPT_MAX {
-            let Some((_, oldest)) = self.by_update.pop_first() else { break };
+            let Some((_, oldest)) = self.by_update.pop_first() else {
+                break;
+            };
             self.orders.remove(&oldest.order_id);
         }
         true
@@ -93,12 +99,18 @@ impl Book {
     pub fn listed(&self, filter: &Filter) -> Vec<Arc<State>> {
         let text = filter.text.trim().to_lowercase();
         let newest_first = self.by_update.values().rev();
-        newest_first.filter(|state| filter.takes(state, &text)).cloned().collect()
+        newest_first
+            .filter(|state| filter.takes(state, &text))
+            .cloned()
+            .collect()
     }
 
     /// How many there are of each status, among those that stand so.
     pub fn counts(&self) -> Counts {
-        let mut counts = Counts { all: self.orders.len(), ..Counts::default() };
+        let mut counts = Counts {
+            all: self.orders.len(),
+            ..Counts::default()
+        };
         for state in self.orders.values() {
             if let Some(status) = state.current_status {
                 *counts.by_status.entry(status).or_default() += 1;
@@ -119,17 +131,28 @@ impl Filter {
             Standing::Parked => state.dead_letters_waiting > 0,
         };
         stands
-            && self.status.is_none_or(|status| state.current_status == Some(status))
+            && self
+                .status
+                .is_none_or(|status| state.current_status == Some(status))
             && (text.is_empty()
                 || state.order_id.to_lowercase().contains(text)
-                || state.reason.as_ref().is_some_and(|reason| reason.to_lowercase().contains(text)))
+                || state
+                    .reason
+                    .as_ref()
+                    .is_some_and(|reason| reason.to_lowercase().contains(text)))
     }
 }
 
 impl Standing {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::All, Self::InFlight, Self::Confirmed, Self::Cancelled, Self::Stalled, Self::Parked];
+    pub const ALL: [Self; 6] = [
+        Self::All,
+        Self::InFlight,
+        Self::Confirmed,
+        Self::Cancelled,
+        Self::Stalled,
+        Self::Parked,
+    ];
 
     /// In words.
     pub const fn label(self) -> &'static str {
@@ -187,7 +210,10 @@ mod tests {
     }
 
     fn ids(book: &Book, filter: &Filter) -> Vec<String> {
-        book.listed(filter).iter().map(|state| state.order_id.clone()).collect()
+        book.listed(filter)
+            .iter()
+            .map(|state| state.order_id.clone())
+            .collect()
     }
 
     #[test]
@@ -206,14 +232,27 @@ mod tests {
     fn a_filter_takes_what_fits_all_of_it() {
         let mut book = Book::default();
         book.take(state("Order-1", 1, Outcome::Pending));
-        book.take(State { reason: Some("card_declined".into()), ..state("x-2", 2, Outcome::Cancelled) });
-        book.take(State { dead_letters_waiting: 1, ..state("x-3", 3, Outcome::Pending) });
-        let with = |standing, text: &str| Filter { standing, text: text.into(), status: None };
+        book.take(State {
+            reason: Some("card_declined".into()),
+            ..state("x-2", 2, Outcome::Cancelled)
+        });
+        book.take(State {
+            dead_letters_waiting: 1,
+            ..state("x-3", 3, Outcome::Pending)
+        });
+        let with = |standing, text: &str| Filter {
+            standing,
+            text: text.into(),
+            status: None,
+        };
         assert_eq!(ids(&book, &with(Standing::All, "ORDER")), ["Order-1"]);
         assert_eq!(ids(&book, &with(Standing::All, "declined")), ["x-2"]);
         assert_eq!(ids(&book, &with(Standing::InFlight, "x")), ["x-3"]);
         assert_eq!(ids(&book, &with(Standing::Parked, "")), ["x-3"]);
-        let shipped = Filter { status: Some(Status::Shipped), ..Filter::default() };
+        let shipped = Filter {
+            status: Some(Status::Shipped),
+            ..Filter::default()
+        };
         assert!(ids(&book, &shipped).is_empty());
         assert_eq!(book.counts().by_status[&Status::Created], 3);
     }

@@ -43,12 +43,22 @@ pub struct Axis {
 pub fn axis(values: impl Iterator<Item = f64>) -> Axis {
     let largest = values.fold(0.0, f64::max).max(1.0);
     let power = 10_f64.powf(largest.log10().floor());
-    let max = [1.0, 2.0, 5.0, 10.0].into_iter().map(|step| step * power).find(|max| *max >= largest - 1e-9);
-    Axis { max: max.unwrap_or(largest) }
+    let max = [1.0, 2.0, 5.0, 10.0]
+        .into_iter()
+        .map(|step| step * power)
+        .find(|max| *max >= largest - 1e-9);
+    Axis {
+        max: max.unwrap_or(largest),
+    }
 }
 
 /// Samples as an SVG path in a box of this size; the right edge is now.
-pub fn path(samples: &[(f64, f64)], axis: Axis, window_s: f64, (width, height): (f64, f64)) -> String {
+pub fn path(
+    samples: &[(f64, f64)],
+    axis: Axis,
+    window_s: f64,
+    (width, height): (f64, f64),
+) -> String {
     use std::fmt::Write as _;
     let mut path = String::with_capacity(samples.len() * 12);
     for (at, (ago, value)) in samples.iter().enumerate() {
@@ -66,8 +76,18 @@ mod tests {
 
     #[test]
     fn an_axis_ends_at_a_round_number() {
-        for (largest, max) in [(0.0, 1.0), (3.0, 5.0), (5.0, 5.0), (480.0, 500.0), (5_100.0, 10_000.0), (1_000.0, 1_000.0)] {
-            assert!((axis([largest].into_iter()).max - max).abs() < 1e-6, "{largest}");
+        for (largest, max) in [
+            (0.0, 1.0),
+            (3.0, 5.0),
+            (5.0, 5.0),
+            (480.0, 500.0),
+            (5_100.0, 10_000.0),
+            (1_000.0, 1_000.0),
+        ] {
+            assert!(
+                (axis([largest].into_iter()).max - max).abs() < 1e-6,
+                "{largest}"
+            );
         }
     }
 
@@ -79,6 +99,9 @@ mod tests {
         }
         let samples = series.window(0, 99.0, 10.0);
         assert_eq!(samples.len(), 11);
-        assert_eq!(path(&samples[9..], Axis { max: 100.0 }, 10.0, (100.0, 50.0)), "M90.0 1.0L100.0 0.5");
+        assert_eq!(
+            path(&samples[9..], Axis { max: 100.0 }, 10.0, (100.0, 50.0)),
+            "M90.0 1.0L100.0 0.5"
+        );
     }
 }

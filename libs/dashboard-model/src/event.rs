@@ -128,7 +128,12 @@ pub fn lane(entry: &Entry) -> Lane {
             _ => Lane::Operator,
         },
         "RetryRequested" | "RedriveRequested" | "CommandRejected" => Lane::Operator,
-        _ => entry.r#type.split('.').next().and_then(Lane::of_service).unwrap_or(Lane::Operator),
+        _ => entry
+            .r#type
+            .split('.')
+            .next()
+            .and_then(Lane::of_service)
+            .unwrap_or(Lane::Operator),
     }
 }
 
@@ -180,14 +185,31 @@ pub fn name(entry: &Entry) -> String {
 pub fn said(entry: &Entry) -> String {
     let details = &entry.details;
     let text = |field: &str| text(details, field).unwrap_or("").to_owned();
-    let labelled = |label: &str, value: String| if value.is_empty() { value } else { format!("{label}{value}") };
+    let labelled = |label: &str, value: String| {
+        if value.is_empty() {
+            value
+        } else {
+            format!("{label}{value}")
+        }
+    };
     let parts = match short(&entry.r#type) {
-        "OrderCreated" => vec![items(&details["items"]), amount(&details["total"]), text("currency"), labelled("for ", text("customerId"))],
-        "OrderRetried" => vec![labelled("from ", text("step")), labelled("by ", text("requestedBy"))],
+        "OrderCreated" => vec![
+            items(&details["items"]),
+            amount(&details["total"]),
+            text("currency"),
+            labelled("for ", text("customerId")),
+        ],
+        "OrderRetried" => vec![
+            labelled("from ", text("step")),
+            labelled("by ", text("requestedBy")),
+        ],
         "OrderCancelled" | "PaymentFailed" | "ShippingFailed" => vec![text("reason")],
         "InventoryFailed" => vec![text("reason"), shortages(&details["shortages"])],
         "InventoryReserved" => vec![items(&details["reservedItems"])],
-        "InventoryReleased" => vec![items(&details["releasedItems"]), labelled("because: ", text("reason"))],
+        "InventoryReleased" => vec![
+            items(&details["releasedItems"]),
+            labelled("because: ", text("reason")),
+        ],
         "PaymentAuthorized" => vec![amount(&details["amount"]), text("authId")],
         "PaymentRefunded" => vec![amount(&details["amount"]), text("refundId")],
         "OrderShipped" => vec![text("carrier"), text("trackingId")],
@@ -198,7 +220,11 @@ pub fn said(entry: &Entry) -> String {
             labelled("asked by ", text("requestedBy")),
             labelled("because: ", text("reason")),
         ],
-        "CommandRejected" => vec![text("command") + ":", text("reason"), labelled("for ", text("requestedBy"))],
+        "CommandRejected" => vec![
+            text("command") + ":",
+            text("reason"),
+            labelled("for ", text("requestedBy")),
+        ],
         "RedriveRequested" => vec![labelled("by ", text("requestedBy")), text("deadLetterId")],
         "DeadLetter" => vec![text("error")],
         _ => Vec::new(),
@@ -208,11 +234,15 @@ pub fn said(entry: &Entry) -> String {
 }
 
 fn text<'a>(details: &'a Value, field: &str) -> Option<&'a str> {
-    details.get(field).and_then(Value::as_str).filter(|text| !text.is_empty())
+    details
+        .get(field)
+        .and_then(Value::as_str)
+        .filter(|text| !text.is_empty())
 }
 
 fn amount(value: &Value) -> String {
-    serde_json::from_value::<Amount>(value.clone()).map_or_else(|_| String::new(), |amount| amount.to_string())
+    serde_json::from_value::<Amount>(value.clone())
+        .map_or_else(|_| String::new(), |amount| amount.to_string())
 }
 
 fn items(items: &Value) -> String {
@@ -233,7 +263,14 @@ fn items(items: &Value) -> String {
 fn shortages(shortages: &Value) -> String {
     let lines = shortages.as_array().into_iter().flatten();
     let said: Vec<String> = lines
-        .map(|line| format!("{}: {} of {}", line["sku"].as_str().unwrap_or("?"), line["available"], line["requested"]))
+        .map(|line| {
+            format!(
+                "{}: {} of {}",
+                line["sku"].as_str().unwrap_or("?"),
+                line["available"],
+                line["requested"]
+            )
+        })
         .collect();
     said.join(", ")
 }

@@ -38,7 +38,12 @@ impl Timeline {
         for at in 0..events.len() {
             // the read model places effects after their causes, so this is about ties only
             let cause = events[at].causation_id.clone();
-            if let Some(later) = cause.and_then(|cause| events.iter().skip(at + 1).position(|other| other.event_id == cause)) {
+            if let Some(later) = cause.and_then(|cause| {
+                events
+                    .iter()
+                    .skip(at + 1)
+                    .position(|other| other.event_id == cause)
+            }) {
                 let cause = events.remove(at + 1 + later);
                 events.insert(at, cause);
             }
@@ -77,7 +82,11 @@ mod tests {
     }
 
     fn ids(timeline: &Timeline) -> Vec<String> {
-        timeline.events().into_iter().map(|entry| entry.event_id).collect()
+        timeline
+            .events()
+            .into_iter()
+            .map(|entry| entry.event_id)
+            .collect()
     }
 
     #[test]

@@ -87,7 +87,11 @@ pub struct Band {
 pub fn draw(events: &[Entry]) -> Drawing {
     let rows = rows(events);
     let y_of: HashMap<Lane, f64> = rows.iter().map(|row| (row.lane, row.y)).collect();
-    let at: HashMap<&str, usize> = events.iter().enumerate().map(|(index, entry)| (entry.event_id.as_str(), index)).collect();
+    let at: HashMap<&str, usize> = events
+        .iter()
+        .enumerate()
+        .map(|(index, entry)| (entry.event_id.as_str(), index))
+        .collect();
     let xs = positions(events);
     let mut drawing = Drawing {
         width: xs.last().map_or(LEFT, |x| x + RIGHT),
@@ -100,13 +104,22 @@ pub fn draw(events: &[Entry]) -> Drawing {
     };
     for (index, entry) in events.iter().enumerate() {
         let (x, y) = (xs[index], y_of[&lane(entry)]);
-        let cause = entry.causation_id.as_deref().and_then(|cause| at.get(cause)).copied().filter(|cause| *cause < index);
-        let after = cause.map(|cause| format!("+{}", duration(entry.at.ms_since(events[cause].at))));
+        let cause = entry
+            .causation_id
+            .as_deref()
+            .and_then(|cause| at.get(cause))
+            .copied()
+            .filter(|cause| *cause < index);
+        let after =
+            cause.map(|cause| format!("+{}", duration(entry.at.ms_since(events[cause].at))));
         drawing.nodes.push(Node { index, x, y, after });
         if let Some(cause) = cause {
             let from = (xs[cause], y_of[&lane(&events[cause])]);
             let is_compensation = Kind::of(entry) == Kind::Compensation;
-            drawing.arrows.push(Arrow { path: arrow(from, (x, y)), is_compensation });
+            drawing.arrows.push(Arrow {
+                path: arrow(from, (x, y)),
+                is_compensation,
+            });
         }
     }
     drawing
@@ -116,12 +129,22 @@ pub fn draw(events: &[Entry]) -> Drawing {
 fn rows(events: &[Entry]) -> Vec<Row> {
     let used: Vec<Lane> = events.iter().map(lane).collect();
     let always = [Lane::Order, Lane::Inventory, Lane::Payment, Lane::Shipping];
-    [Lane::Operator, Lane::Order, Lane::Inventory, Lane::Payment, Lane::Shipping, Lane::ReadModel]
-        .into_iter()
-        .filter(|lane| always.contains(lane) || used.contains(lane))
-        .enumerate()
-        .map(|(at, lane)| Row { lane, y: TOP + ROW_HEIGHT * (as_f64(at) + 0.5) })
-        .collect()
+    [
+        Lane::Operator,
+        Lane::Order,
+        Lane::Inventory,
+        Lane::Payment,
+        Lane::Shipping,
+        Lane::ReadModel,
+    ]
+    .into_iter()
+    .filter(|lane| always.contains(lane) || used.contains(lane))
+    .enumerate()
+    .map(|(at, lane)| Row {
+        lane,
+        y: TOP + ROW_HEIGHT * (as_f64(at) + 0.5),
+    })
+    .collect()
 }
 
 fn positions(events: &[Entry]) -> Vec<f64> {
@@ -150,7 +173,9 @@ fn gap(from: Moment, to: Moment) -> f64 {
 fn attempts(events: &[Entry], xs: &[f64]) -> Vec<Band> {
     let mut bands: Vec<(u32, Band)> = Vec::new();
     for (entry, x) in events.iter().zip(xs) {
-        let attempt = entry.attempt.unwrap_or_else(|| bands.last().map_or(1, |(attempt, _)| *attempt));
+        let attempt = entry
+            .attempt
+            .unwrap_or_else(|| bands.last().map_or(1, |(attempt, _)| *attempt));
         match bands.last_mut() {
             Some((last, band)) if attempt <= *last => band.to = *x,
             last => {
@@ -163,7 +188,14 @@ fn attempts(events: &[Entry], xs: &[f64]) -> Vec<Band> {
                     None => 0.0,
                 };
                 let label = format!("Attempt {attempt}");
-                bands.push((attempt, Band { from, to: *x, label }));
+                bands.push((
+                    attempt,
+                    Band {
+                        from,
+                        to: *x,
+                        label,
+                    },
+                ));
             }
         }
     }
@@ -180,7 +212,11 @@ fn waits(events: &[Entry], xs: &[f64]) -> Vec<Band> {
         .filter_map(|(events, xs)| {
             let ms = events[1].at.ms_since(events[0].at);
             let label = format!("{} later", duration(ms));
-            (ms >= WAIT_MS).then(|| Band { from: xs[0], to: xs[1], label })
+            (ms >= WAIT_MS).then(|| Band {
+                from: xs[0],
+                to: xs[1],
+                label,
+            })
         })
         .collect()
 }
@@ -192,7 +228,11 @@ fn arrow((x0, y0): (f64, f64), (x1, y1): (f64, f64)) -> String {
         return format!("M{from:.1} {y0:.1}H{to:.1}");
     }
     let bend = ((to - from) / 2.0).max(10.0);
-    format!("M{from:.1} {y0:.1}C{:.1} {y0:.1} {:.1} {y1:.1} {to:.1} {y1:.1}", from + bend, to - bend)
+    format!(
+        "M{from:.1} {y0:.1}C{:.1} {y0:.1} {:.1} {y1:.1} {to:.1} {y1:.1}",
+        from + bend,
+        to - bend
+    )
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a handful of rows")]
@@ -206,7 +246,14 @@ mod tests {
 
     use super::*;
 
-    fn entry(id: &str, kind: &str, at_ms: i64, cause: Option<&str>, attempt: u32, details: Value) -> Entry {
+    fn entry(
+        id: &str,
+        kind: &str,
+        at_ms: i64,
+        cause: Option<&str>,
+        attempt: u32,
+        details: Value,
+    ) -> Entry {
         Entry {
             r#type: kind.to_owned(),
             at: Moment(at_ms * 1_000),
@@ -221,12 +268,40 @@ mod tests {
     fn retried() -> Vec<Entry> {
         vec![
             entry("1", "order.OrderCreated.v1", 0, None, 1, json!({})),
-            entry("2", "inventory.InventoryReserved.v1", 4, Some("1"), 1, json!({})),
+            entry(
+                "2",
+                "inventory.InventoryReserved.v1",
+                4,
+                Some("1"),
+                1,
+                json!({}),
+            ),
             entry("3", "payment.PaymentFailed.v1", 9, Some("2"), 1, json!({})),
-            entry("4", "ops.CompensationRequested.v1", 9, Some("2"), 1, json!({ "decidedBy": "payment" })),
+            entry(
+                "4",
+                "ops.CompensationRequested.v1",
+                9,
+                Some("2"),
+                1,
+                json!({ "decidedBy": "payment" }),
+            ),
             entry("5", "order.OrderCancelled.v1", 20, Some("4"), 1, json!({})),
-            entry("6", "ops.RetryRequested.v1", 90_000, None, 1, json!({ "requestedBy": "ann" })),
-            entry("7", "order.OrderRetried.v1", 90_004, Some("6"), 2, json!({})),
+            entry(
+                "6",
+                "ops.RetryRequested.v1",
+                90_000,
+                None,
+                1,
+                json!({ "requestedBy": "ann" }),
+            ),
+            entry(
+                "7",
+                "order.OrderRetried.v1",
+                90_004,
+                Some("6"),
+                2,
+                json!({}),
+            ),
         ]
     }
 
@@ -234,11 +309,29 @@ mod tests {
     fn each_event_stands_in_the_row_of_who_told_it() {
         let drawing = draw(&retried());
         let lanes: Vec<Lane> = drawing.rows.iter().map(|row| row.lane).collect();
-        assert_eq!(lanes, [Lane::Operator, Lane::Order, Lane::Inventory, Lane::Payment, Lane::Shipping]);
-        let row = |node: &Node| lanes[drawing.rows.iter().position(|row| (row.y - node.y).abs() < 0.1).unwrap()];
+        assert_eq!(
+            lanes,
+            [
+                Lane::Operator,
+                Lane::Order,
+                Lane::Inventory,
+                Lane::Payment,
+                Lane::Shipping
+            ]
+        );
+        let row = |node: &Node| {
+            lanes[drawing
+                .rows
+                .iter()
+                .position(|row| (row.y - node.y).abs() < 0.1)
+                .unwrap()]
+        };
         let told_by: Vec<Lane> = drawing.nodes.iter().map(row).collect();
         use Lane::{Inventory, Operator, Order, Payment};
-        assert_eq!(told_by, [Order, Inventory, Payment, Payment, Order, Operator, Order]);
+        assert_eq!(
+            told_by,
+            [Order, Inventory, Payment, Payment, Order, Operator, Order]
+        );
     }
 
     #[test]
@@ -249,17 +342,32 @@ mod tests {
         }
         for (at, one) in drawing.nodes.iter().enumerate() {
             for other in &drawing.nodes[at + 1..] {
-                assert!((one.y - other.y).abs() > 1.0 || other.x - one.x >= NAME_WIDTH, "{one:?} {other:?}");
+                assert!(
+                    (one.y - other.y).abs() > 1.0 || other.x - one.x >= NAME_WIDTH,
+                    "{one:?} {other:?}"
+                );
             }
         }
-        assert!(drawing.nodes.iter().all(|node| node.x + RIGHT <= drawing.width + 0.1));
+        assert!(
+            drawing
+                .nodes
+                .iter()
+                .all(|node| node.x + RIGHT <= drawing.width + 0.1)
+        );
     }
 
     #[test]
     fn arrows_go_from_causes_to_effects_and_what_undoes_is_marked() {
         let drawing = draw(&retried());
         assert_eq!(drawing.arrows.len(), 5);
-        assert_eq!(drawing.arrows.iter().filter(|arrow| arrow.is_compensation).count(), 1);
+        assert_eq!(
+            drawing
+                .arrows
+                .iter()
+                .filter(|arrow| arrow.is_compensation)
+                .count(),
+            1
+        );
         assert_eq!(drawing.nodes[1].after.as_deref(), Some("+4 ms"));
         assert_eq!(drawing.nodes[5].after, None, "nobody caused an operator");
     }
@@ -267,10 +375,18 @@ mod tests {
     #[test]
     fn attempts_stand_side_by_side_and_long_waits_are_told() {
         let drawing = draw(&retried());
-        let labels: Vec<&str> = drawing.attempts.iter().map(|band| band.label.as_str()).collect();
+        let labels: Vec<&str> = drawing
+            .attempts
+            .iter()
+            .map(|band| band.label.as_str())
+            .collect();
         assert_eq!(labels, ["Attempt 1", "Attempt 2"]);
         assert!((drawing.attempts[0].to - drawing.attempts[1].from).abs() < 0.1);
-        let waits: Vec<&str> = drawing.waits.iter().map(|band| band.label.as_str()).collect();
+        let waits: Vec<&str> = drawing
+            .waits
+            .iter()
+            .map(|band| band.label.as_str())
+            .collect();
         assert_eq!(waits, ["1 min 30 s later"]);
         assert_eq!(draw(&retried()[..5]).attempts, []);
     }

@@ -21,7 +21,11 @@ pub fn duration(ms: f64) -> String {
     }
     let s = (ms / 1_000.0).round() as u64;
     let pair = |large: u64, unit: &str, small: u64, rest: &str| {
-        if small == 0 { format!("{large} {unit}") } else { format!("{large} {unit} {small} {rest}") }
+        if small == 0 {
+            format!("{large} {unit}")
+        } else {
+            format!("{large} {unit} {small} {rest}")
+        }
     };
     match s {
         0..3_600 => pair(s / 60, "min", s % 60, "s"),
@@ -31,7 +35,10 @@ pub fn duration(ms: f64) -> String {
 }
 
 /// How long ago that was: `now`, `12 s ago`, `5 min ago`.
-#[expect(clippy::cast_precision_loss, reason = "spans are far below 2^53 seconds")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "spans are far below 2^53 seconds"
+)]
 pub fn ago(at: Moment, now: Moment) -> String {
     let s = (now.0 - at.0).div_euclid(1_000_000);
     match s {
@@ -104,6 +111,9 @@ mod tests {
     fn counts_are_grouped_and_rates_rounded() {
         assert_eq!(count(0), "0");
         assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
-        assert_eq!([rate(0.0), rate(0.36), rate(99.96), rate(480.4)], ["0", "0.4", "100", "480"]);
+        assert_eq!(
+            [rate(0.0), rate(0.36), rate(99.96), rate(480.4)],
+            ["0", "0.4", "100", "480"]
+        );
     }
 }

@@ -39,10 +39,16 @@ impl Token {
         }
         let claims = base64_url(claims).ok_or_else(not_one)?;
         let claims: Claims = serde_json::from_slice(&claims).map_err(|_| not_one())?;
-        if claims.role.as_deref() != Some("admin") && !claims.roles.iter().any(|role| role == "admin") {
+        if claims.role.as_deref() != Some("admin")
+            && !claims.roles.iter().any(|role| role == "admin")
+        {
             return Err("This token does not grant the role admin.".to_owned());
         }
-        let token = Self { text: text.to_owned(), sub: claims.sub, expires_s: claims.exp as i64 };
+        let token = Self {
+            text: text.to_owned(),
+            sub: claims.sub,
+            expires_s: claims.exp as i64,
+        };
         if token.left_s(now_s) <= 0 {
             return Err("This token has expired: make a new one.".to_owned());
         }
@@ -83,7 +89,8 @@ mod tests {
     use super::*;
 
     // {"alg":"HS256"}.{"sub":"ann","role":"admin","exp":2000}.
-    const ANN: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4iLCJyb2xlIjoiYWRtaW4iLCJleHAiOjIwMDB9.c2ln";
+    const ANN: &str =
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4iLCJyb2xlIjoiYWRtaW4iLCJleHAiOjIwMDB9.c2ln";
 
     #[test]
     fn a_token_says_whose_it_is_and_how_long_it_is_good() {
@@ -95,8 +102,17 @@ mod tests {
     #[test]
     fn what_is_no_token_or_too_old_is_told_so() {
         assert!(Token::parse(ANN, 2_000).unwrap_err().contains("expired"));
-        for text in ["", "a.b", "a.b.c", "not a token at all", &ANN[..ANN.len() - 4]] {
-            assert!(Token::parse(text, 0).unwrap_err().contains("no token"), "{text}");
+        for text in [
+            "",
+            "a.b",
+            "a.b.c",
+            "not a token at all",
+            &ANN[..ANN.len() - 4],
+        ] {
+            assert!(
+                Token::parse(text, 0).unwrap_err().contains("no token"),
+                "{text}"
+            );
         }
         // {"sub":"bob","role":"viewer","exp":2000}
         let viewer = "e30.eyJzdWIiOiJib2IiLCJyb2xlIjoidmlld2VyIiwiZXhwIjoyMDAwfQ.c2ln";

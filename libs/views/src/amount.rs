@@ -42,7 +42,10 @@ impl fmt::Display for Amount {
 }
 
 impl Serialize for Amount {
-    #[expect(clippy::cast_precision_loss, reason = "amounts on the wire are below 2^53 hundredths")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "amounts on the wire are below 2^53 hundredths"
+    )]
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if self.0 % 100 == 0 {
             serializer.serialize_i64(self.0 / 100)
@@ -66,7 +69,12 @@ mod tests {
 
     #[test]
     fn what_a_person_writes_is_what_goes_over_the_wire() {
-        for (written, wire) in [("20", "20"), ("20.5", "20.5"), ("0.07", "0.07"), ("19.99", "19.99")] {
+        for (written, wire) in [
+            ("20", "20"),
+            ("20.5", "20.5"),
+            ("0.07", "0.07"),
+            ("19.99", "19.99"),
+        ] {
             let amount = Amount::parse(written).unwrap();
             assert_eq!(serde_json::to_string(&amount).unwrap(), wire);
             assert_eq!(serde_json::from_str::<Amount>(wire).unwrap(), amount);

@@ -96,13 +96,13 @@ pub struct Entry {
     /// Its id.
     pub event_id: String,
     /// The event that caused it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub causation_id: Option<String>,
     /// The attempt that it belongs to.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
     /// Of a dead letter: `dead`, `redriven` or `discarded`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
     /// The payload.
     pub details: Value,
@@ -253,7 +253,11 @@ pub struct Order {
 impl Order {
     /// Its state. A document lists its dead letters, where the feed counts those that wait.
     pub fn into_state(self) -> State {
-        let waiting = self.dead_letters.iter().filter(|letter| letter.status == "dead").count();
+        let waiting = self
+            .dead_letters
+            .iter()
+            .filter(|letter| letter.status == "dead")
+            .count();
         State {
             dead_letters_waiting: u32::try_from(waiting).unwrap_or(u32::MAX),
             ..self.state

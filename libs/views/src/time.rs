@@ -27,7 +27,10 @@ impl Moment {
     }
 
     /// Milliseconds from `earlier` to this; negative when it is not earlier.
-    #[expect(clippy::cast_precision_loss, reason = "spans are far below 2^53 microseconds")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "spans are far below 2^53 microseconds"
+    )]
     pub fn ms_since(self, earlier: Self) -> f64 {
         (self.0 - earlier.0) as f64 / 1_000.0
     }
@@ -101,15 +104,31 @@ mod tests {
             "2024-02-29T23:59:59.999999Z",
             "1969-12-31T23:59:59.000001Z",
         ] {
-            assert_eq!(Moment::parse(text).map(|at| at.to_string()).as_deref(), Some(text));
+            assert_eq!(
+                Moment::parse(text).map(|at| at.to_string()).as_deref(),
+                Some(text)
+            );
         }
-        assert_eq!(Moment::parse("1970-01-01T00:00:03Z"), Some(Moment(3_000_000)));
-        assert_eq!(Moment::parse("1970-01-01T00:00:03.5Z"), Some(Moment(3_500_000)));
+        assert_eq!(
+            Moment::parse("1970-01-01T00:00:03Z"),
+            Some(Moment(3_000_000))
+        );
+        assert_eq!(
+            Moment::parse("1970-01-01T00:00:03.5Z"),
+            Some(Moment(3_500_000))
+        );
     }
 
     #[test]
     fn what_is_no_moment_is_refused() {
-        for text in ["", "yesterday", "2026-01-31", "2026-01-31T12:00:00", "2026-01-31T12:00:00+01:00", "２０26"] {
+        for text in [
+            "",
+            "yesterday",
+            "2026-01-31",
+            "2026-01-31T12:00:00",
+            "2026-01-31T12:00:00+01:00",
+            "２０26",
+        ] {
             assert_eq!(Moment::parse(text), None, "{text}");
         }
     }

@@ -45,7 +45,10 @@ fn pack(wasm: &Path, assets: &Path, out: &Path, wasm_opt: Option<&Path>) -> Resu
         shrink(wasm_opt, &module)?;
     }
     let module = add(out, "app.wasm", &fs::read(&module)?)?;
-    ensure!(!glue.join("snippets").exists(), "a dependency brings scripts of its own: they would have to be packed as well");
+    ensure!(
+        !glue.join("snippets").exists(),
+        "a dependency brings scripts of its own: they would have to be packed as well"
+    );
     let glue_script = add(out, "app.js", &fs::read(glue.join("app.js"))?)?;
     fs::remove_dir_all(&glue)?;
     let style = add(out, "style.css", &fs::read(assets.join("style.css"))?)?;
@@ -65,8 +68,18 @@ fn pack(wasm: &Path, assets: &Path, out: &Path, wasm_opt: Option<&Path>) -> Resu
 
 fn shrink(wasm_opt: &Path, module: &Path) -> Result<()> {
     let done = Command::new(wasm_opt)
-        .args(["-Oz", "--enable-bulk-memory", "--enable-nontrapping-float-to-int", "--enable-sign-ext"])
-        .args(["--enable-mutable-globals", "--enable-reference-types", "--enable-multivalue", "-o"])
+        .args([
+            "-Oz",
+            "--enable-bulk-memory",
+            "--enable-nontrapping-float-to-int",
+            "--enable-sign-ext",
+        ])
+        .args([
+            "--enable-mutable-globals",
+            "--enable-reference-types",
+            "--enable-multivalue",
+            "-o",
+        ])
         .args([module, module])
         .status()
         .with_context(|| format!("{} cannot be started", wasm_opt.display()))?;
@@ -76,9 +89,15 @@ fn shrink(wasm_opt: &Path, module: &Path) -> Result<()> {
 
 /// Writes a file under a name that says what is in it; gives the path that a browser asks for.
 fn add(out: &Path, name: &str, bytes: &[u8]) -> Result<String> {
-    let (stem, extension) = name.split_once('.').context("a file without an extension")?;
+    let (stem, extension) = name
+        .split_once('.')
+        .context("a file without an extension")?;
     let digest = Sha256::digest(bytes);
-    let hash: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let hash: String = digest
+        .iter()
+        .take(6)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let path = format!("assets/{stem}-{hash}.{extension}");
     write(&out.join(&path), bytes)?;
     Ok(format!("/{path}"))
@@ -88,7 +107,11 @@ fn add(out: &Path, name: &str, bytes: &[u8]) -> Result<String> {
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes)?;
     let mut compressed = Vec::new();
-    let params = brotli::enc::BrotliEncoderParams { quality: 11, lgwin: 22, ..Default::default() };
+    let params = brotli::enc::BrotliEncoderParams {
+        quality: 11,
+        lgwin: 22,
+        ..Default::default()
+    };
     brotli::BrotliCompress(&mut &*bytes, &mut compressed, &params)?;
     let mut name = OsString::from(path);
     name.push(".br");

@@ -19,11 +19,15 @@ pub(crate) fn Audit() -> impl IntoView {
     let load = move |url: String| {
         spawn_local(async move {
             let token = session.token();
-            let sender = Sender { token: token.as_deref(), key: None };
+            let sender = Sender {
+                token: token.as_deref(),
+                key: None,
+            };
             match api::get_as::<Vec<AuditEntry>>(&format!("{READ_MODEL}{url}"), sender).await {
                 Ok(page) => {
                     failure.try_set(None);
-                    entries.try_update(|entries| entries.get_or_insert_default().extend(page.items));
+                    entries
+                        .try_update(|entries| entries.get_or_insert_default().extend(page.items));
                     next.try_set(page.next);
                 }
                 Err(failed) => {

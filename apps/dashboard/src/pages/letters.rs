@@ -36,7 +36,12 @@ impl Desk {
             let mut letters = Vec::new();
             let mut url = format!("/dead-letters?state={state}&limit=100");
             loop {
-                match api::get_as::<Vec<DeadLetter>>(&format!("{READ_MODEL}{url}"), Sender::default()).await {
+                match api::get_as::<Vec<DeadLetter>>(
+                    &format!("{READ_MODEL}{url}"),
+                    Sender::default(),
+                )
+                .await
+                {
                     Ok(page) => {
                         letters.extend(page.items);
                         match page.next {
@@ -68,7 +73,11 @@ pub(crate) fn Letters() -> impl IntoView {
     };
     let stats = use_stats();
     // The count is told once a second; when it changes there is something else to show.
-    let waiting = Memo::new(move |_| stats.latest.with(|stats| stats.as_ref().map(|stats| stats.dead_letters.waiting)));
+    let waiting = Memo::new(move |_| {
+        stats
+            .latest
+            .with(|stats| stats.as_ref().map(|stats| stats.dead_letters.waiting))
+    });
     Effect::new(move |_| {
         waiting.track();
         desk.state.track();
@@ -125,11 +134,18 @@ fn Nothing(desk: Desk) -> impl IntoView {
 
 #[component]
 fn OneGroup(desk: Desk, group: Group, shown: Memo<Option<String>>) -> impl IntoView {
-    let ids: Vec<String> = group.letters.iter().map(|letter| letter.dead_letter_id.clone()).collect();
+    let ids: Vec<String> = group
+        .letters
+        .iter()
+        .map(|letter| letter.dead_letter_id.clone())
+        .collect();
     let all = ids.clone();
     let are_all_chosen = {
         let ids = ids.clone();
-        move || desk.chosen.with(|chosen| ids.iter().all(|id| chosen.contains(id)))
+        move || {
+            desk.chosen
+                .with(|chosen| ids.iter().all(|id| chosen.contains(id)))
+        }
     };
     let heading = group.reason.clone();
     view! {
@@ -179,11 +195,15 @@ fn Bulk(desk: Desk) -> impl IntoView {
     let is_open = RwSignal::new(false);
     let action = RwSignal::new("redrive");
     let progress = RwSignal::new(None::<(usize, usize, Vec<String>)>);
-    let is_running = move || progress.with(|progress| progress.as_ref().is_some_and(|(done, all, _)| done < all));
+    let is_running = move || {
+        progress.with(|progress| progress.as_ref().is_some_and(|(done, all, _)| done < all))
+    };
     let meant = move || {
         let chosen = desk.chosen.get();
         desk.letters.with(|letters| {
-            let letters = letters.iter().flatten().filter(|letter| chosen.contains(&letter.dead_letter_id) && letter.state == "waiting");
+            let letters = letters.iter().flatten().filter(|letter| {
+                chosen.contains(&letter.dead_letter_id) && letter.state == "waiting"
+            });
             letters.cloned().collect::<Vec<_>>()
         })
     };
@@ -201,8 +221,14 @@ fn Bulk(desk: Desk) -> impl IntoView {
         spawn_local(async move {
             for letter in letters {
                 let token = session.token();
-                let url = format!("{READ_MODEL}/admin/dead-letters/{}/{what}", letter.dead_letter_id);
-                let sender = Sender { token: token.as_deref(), key: None };
+                let url = format!(
+                    "{READ_MODEL}/admin/dead-letters/{}/{what}",
+                    letter.dead_letter_id
+                );
+                let sender = Sender {
+                    token: token.as_deref(),
+                    key: None,
+                };
                 let failed = api::post::<Accepted>(&url, &json!({}), sender).await.err();
                 progress.try_update(|progress| {
                     if let Some((done, _, failures)) = progress {
@@ -216,10 +242,13 @@ fn Bulk(desk: Desk) -> impl IntoView {
             desk.load();
         });
     };
-    let title = Signal::derive(move || match action.get() {
-        "redrive" => "Redrive the chosen letters",
-        _ => "Discard the chosen letters",
-    }.to_owned());
+    let title = Signal::derive(move || {
+        match action.get() {
+            "redrive" => "Redrive the chosen letters",
+            _ => "Discard the chosen letters",
+        }
+        .to_owned()
+    });
     view! {
         <div class="actions">
             <Show when=move || !desk.chosen.with(BTreeSet::is_empty) && desk.state.get() == "waiting">
@@ -290,7 +319,10 @@ fn OneLetter(desk: Desk, id: String) -> impl IntoView {
     let load = {
         let id = id.clone();
         move || {
-            let url = format!("{READ_MODEL}/dead-letters/{}", js_sys::encode_uri_component(&id));
+            let url = format!(
+                "{READ_MODEL}/dead-letters/{}",
+                js_sys::encode_uri_component(&id)
+            );
             spawn_local(async move {
                 match api::get::<DeadLetter>(&url).await {
                     Ok(loaded) => {
@@ -332,8 +364,13 @@ fn Letter(desk: Desk, letter: DeadLetter) -> impl IntoView {
     let edited = RwSignal::new(first_payload(&letter));
     let is_editing = RwSignal::new(false);
     let kept = StoredValue::new(letter.clone());
-    let verdict = Memo::new(move |_| kept.with_value(|letter| edited.with(|text| payload_of(text, letter))));
-    let (redrive_url, edit_url, discard_url) = (format!("{url}/redrive"), format!("{url}/redrive"), format!("{url}/discard"));
+    let verdict =
+        Memo::new(move |_| kept.with_value(|letter| edited.with(|text| payload_of(text, letter))));
+    let (redrive_url, edit_url, discard_url) = (
+        format!("{url}/redrive"),
+        format!("{url}/redrive"),
+        format!("{url}/discard"),
+    );
     let copied = message.clone();
     view! {
         <header class="title">
@@ -401,7 +438,11 @@ fn Letter(desk: Desk, letter: DeadLetter) -> impl IntoView {
 
 /// What to begin with when there is no payload: the order's id is needed at least.
 fn first_payload(letter: &DeadLetter) -> String {
-    let payload = if letter.payload.is_object() { letter.payload.clone() } else { json!({}) };
+    let payload = if letter.payload.is_object() {
+        letter.payload.clone()
+    } else {
+        json!({})
+    };
     let mut payload = payload;
     if payload.get("orderId").is_none()
         && let Some(id) = &letter.order_id

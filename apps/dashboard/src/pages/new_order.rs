@@ -50,9 +50,18 @@ pub(crate) fn NewOrder() -> impl IntoView {
 #[component]
 fn Form(products: Vec<Product>) -> impl IntoView {
     let navigate = use_navigate();
-    let first = products.first().map(|product| product.sku.clone()).unwrap_or_default();
+    let first = products
+        .first()
+        .map(|product| product.sku.clone())
+        .unwrap_or_default();
     let products = StoredValue::new(products);
-    let draft = RwSignal::new(Draft { customer: String::new(), lines: vec![DraftLine { sku: first.clone(), qty: "1".to_owned() }] });
+    let draft = RwSignal::new(Draft {
+        customer: String::new(),
+        lines: vec![DraftLine {
+            sku: first.clone(),
+            qty: "1".to_owned(),
+        }],
+    });
     let wrong = RwSignal::new(Vec::<Wrong>::new());
     let refused = RwSignal::new(None::<String>);
     let is_sending = RwSignal::new(false);
@@ -63,7 +72,8 @@ fn Form(products: Vec<Product>) -> impl IntoView {
         if is_sending.get_untracked() {
             return;
         }
-        let order = products.with_value(|products| draft.with_untracked(|draft| draft.order(products)));
+        let order =
+            products.with_value(|products| draft.with_untracked(|draft| draft.order(products)));
         let order = match order {
             Ok(order) => order,
             Err(told) => return wrong.set(told),
@@ -73,11 +83,17 @@ fn Form(products: Vec<Product>) -> impl IntoView {
         let navigate = navigate.clone();
         spawn_local(async move {
             let key = key.get_untracked();
-            let sender = Sender { token: None, key: Some(&key) };
+            let sender = Sender {
+                token: None,
+                key: Some(&key),
+            };
             let answer = api::post::<Placed>(&format!("{ORDER}/orders"), &order, sender).await;
             is_sending.try_set(false);
             match answer {
-                Ok(placed) => navigate(&format!("/orders/{}", placed.order_id), leptos_router::NavigateOptions::default()),
+                Ok(placed) => navigate(
+                    &format!("/orders/{}", placed.order_id),
+                    leptos_router::NavigateOptions::default(),
+                ),
                 Err(failure) => {
                     refused.try_set(Some(failure.what));
                 }
@@ -90,7 +106,14 @@ fn Form(products: Vec<Product>) -> impl IntoView {
         key.set(browser::random_key());
         refused.set(None);
     };
-    let complaint = move |line: Option<usize>| wrong.with(|wrong| wrong.iter().find(|wrong| wrong.line == line).map(|wrong| wrong.what.clone()));
+    let complaint = move |line: Option<usize>| {
+        wrong.with(|wrong| {
+            wrong
+                .iter()
+                .find(|wrong| wrong.line == line)
+                .map(|wrong| wrong.what.clone())
+        })
+    };
     let count = Memo::new(move |_| draft.with(|draft| draft.lines.len()));
     view! {
         <form on:submit=submit class="card" novalidate>

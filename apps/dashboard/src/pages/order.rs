@@ -13,7 +13,10 @@ use sagaline_views::{Entry, Order, Outcome, Told};
 
 use crate::api::{self, ORDER, READ_MODEL};
 use crate::live::{Link, Stream};
-use crate::parts::{Ago, Asked, Command, Confirm, CopyButton, Failed, LinkState, Loading, OutcomePill, Pill, StatusPill};
+use crate::parts::{
+    Ago, Asked, Command, Confirm, CopyButton, Failed, LinkState, Loading, OutcomePill, Pill,
+    StatusPill,
+};
 use crate::session::use_session;
 
 /// How long events are collected before the document is read again.
@@ -22,7 +25,9 @@ const READ_AFTER: Duration = Duration::from_millis(120);
 #[component]
 pub(crate) fn OrderPage() -> impl IntoView {
     let params = use_params_map();
-    let id = Memo::new(move |_| params.with(|params| params.get_str("id").unwrap_or_default().to_owned()));
+    let id = Memo::new(move |_| {
+        params.with(|params| params.get_str("id").unwrap_or_default().to_owned())
+    });
     // Another order is another view: nothing of the one before stays.
     view! { {move || view! { <OneOrder id=id.get()/> }} }
 }
@@ -40,7 +45,9 @@ struct One {
 impl One {
     fn read(self) {
         spawn_local(async move {
-            let Some(id) = self.id.try_get_value() else { return };
+            let Some(id) = self.id.try_get_value() else {
+                return;
+            };
             let url = format!("{READ_MODEL}/orders/{}", js_sys::encode_uri_component(&id));
             match api::get::<Order>(&url).await {
                 Ok(order) => {
@@ -68,7 +75,9 @@ fn OneOrder(id: String) -> impl IntoView {
     let (link, set_link) = signal(Link::Connecting);
     let is_due = Rc::new(Cell::new(false));
     let on_data = move |data: &str| {
-        let Ok(told) = serde_json::from_str::<Told>(data) else { return };
+        let Ok(told) = serde_json::from_str::<Told>(data) else {
+            return;
+        };
         one.timeline.try_update(|timeline| timeline.tell(told));
         // The document has what the events make of the order. It is read when they tell something, never on a clock.
         if !is_due.replace(true) {
@@ -82,7 +91,10 @@ fn OneOrder(id: String) -> impl IntoView {
             );
         }
     };
-    let url = format!("{READ_MODEL}/orders/{}/stream?from=start", js_sys::encode_uri_component(&id));
+    let url = format!(
+        "{READ_MODEL}/orders/{}/stream?from=start",
+        js_sys::encode_uri_component(&id)
+    );
     let stream = StoredValue::new_local(Some(Stream::open(url, set_link, on_data)));
     on_cleanup(move || drop(stream.try_update_value(Option::take)));
     one.read();
@@ -111,7 +123,8 @@ fn OneOrder(id: String) -> impl IntoView {
 
 #[component]
 fn Unknown(one: One) -> impl IntoView {
-    move || match one.failure.get() {
+    move || {
+        match one.failure.get() {
         None => view! { <Loading rows=5/> }.into_any(),
         Some((404, _)) => view! {
             <div class="empty">
@@ -122,6 +135,7 @@ fn Unknown(one: One) -> impl IntoView {
         .into_any(),
         Some((_, what)) => view! { <Failed what again=move || one.read()/> }.into_any(),
     }
+    }
 }
 
 #[component]
@@ -129,7 +143,13 @@ fn Facts(one: One, events: Memo<Vec<Entry>>) -> impl IntoView {
     let session = use_session();
     let command = RwSignal::new(None::<Command>);
     let asked = RwSignal::new(Asked::Not);
-    let offered = Memo::new(move |_| one.order.with(|order| order.as_ref().map_or(Vec::new(), |order| events.with(|events| offers(&order.state, events)))));
+    let offered = Memo::new(move |_| {
+        one.order.with(|order| {
+            order.as_ref().map_or(Vec::new(), |order| {
+                events.with(|events| offers(&order.state, events))
+            })
+        })
+    });
     let ask = move |index: usize| {
         let offer = offered.with_untracked(|offered| offered.get(index).cloned());
         let id = one.id.get_value();
@@ -137,13 +157,21 @@ fn Facts(one: One, events: Memo<Vec<Entry>>) -> impl IntoView {
             command.set(Some(Command {
                 label: offer.label,
                 consequence: offer.consequence,
-                url: format!("{ORDER}{}", offer.action.path(&String::from(js_sys::encode_uri_component(&id)))),
+                url: format!(
+                    "{ORDER}{}",
+                    offer
+                        .action
+                        .path(&String::from(js_sys::encode_uri_component(&id)))
+                ),
                 body: offer.action.body(),
                 is_grave: offer.is_grave,
             }));
         }
     };
-    let with = move |part: fn(&Order) -> String| one.order.with(|order| order.as_ref().map(part).unwrap_or_default());
+    let with = move |part: fn(&Order) -> String| {
+        one.order
+            .with(|order| order.as_ref().map(part).unwrap_or_default())
+    };
     view! {
         <div class="facts">
             <div class="pills">
@@ -204,7 +232,10 @@ fn Facts(one: One, events: Memo<Vec<Entry>>) -> impl IntoView {
 fn Waiting(one: One) -> impl IntoView {
     move || {
         let order = one.order.get()?;
-        let letters = order.dead_letters.into_iter().filter(|letter| letter.status == "dead");
+        let letters = order
+            .dead_letters
+            .into_iter()
+            .filter(|letter| letter.status == "dead");
         let shown = letters.map(|letter| {
             let consumer = letter.consumer.unwrap_or_default();
             let to = letter.dead_letter_id.map(|id| format!("/dead-letters/{id}")).unwrap_or_else(|| "/dead-letters".to_owned());
@@ -272,14 +303,22 @@ fn EventNode(one: One, entry: Entry, x: f64, y: f64, after: Option<String>) -> i
     let id = entry.event_id.clone();
     let for_key = id.clone();
     let for_class = id.clone();
-    let is_chosen = move || one.chosen.with(|chosen| chosen.as_deref() == Some(for_class.as_str()));
+    let is_chosen = move || {
+        one.chosen
+            .with(|chosen| chosen.as_deref() == Some(for_class.as_str()))
+    };
     let spoken = format!("{}: {name}", lane(&entry).label());
     let title = format!("{} – {} – {}", entry.r#type, exact(entry.at), said(&entry));
     let shape = match kind {
         Kind::Failure | Kind::Refusal => view! { <path d="M0 -9L9 0L0 9L-9 0z"/> }.into_any(),
         Kind::Compensation => view! { <path d="M-9 0L6 -8.5V8.5z"/> }.into_any(),
-        Kind::Command => view! { <rect x="-7.5" y="-7.5" width="15" height="15" rx="2"/> }.into_any(),
-        Kind::Dead => view! { <path d="M-8 -8H8V8H-8z"/><path class="cross" d="M-4 -4L4 4M4 -4L-4 4"/> }.into_any(),
+        Kind::Command => {
+            view! { <rect x="-7.5" y="-7.5" width="15" height="15" rx="2"/> }.into_any()
+        }
+        Kind::Dead => {
+            view! { <path d="M-8 -8H8V8H-8z"/><path class="cross" d="M-4 -4L4 4M4 -4L-4 4"/> }
+                .into_any()
+        }
         Kind::End => view! { <circle r="9"/><circle class="core" r="4"/> }.into_any(),
         Kind::Step => view! { <circle r="8"/> }.into_any(),
     };
@@ -326,7 +365,10 @@ fn Events(one: One, events: Memo<Vec<Entry>>) -> impl IntoView {
 #[component]
 fn EventRow(one: One, entry: Entry, start: sagaline_views::Moment) -> impl IntoView {
     let id = StoredValue::new(entry.event_id.clone());
-    let is_chosen = move || one.chosen.with(|chosen| chosen.as_deref() == Some(id.get_value().as_str()));
+    let is_chosen = move || {
+        one.chosen
+            .with(|chosen| chosen.as_deref() == Some(id.get_value().as_str()))
+    };
     view! {
         <tr class=move || if is_chosen() { "chosen" } else { "" } data-event=entry.event_id.clone() on:click=move |_| one.chosen.set(Some(id.get_value()))>
             <td class="mono" title=exact(entry.at)>{entry.at.time_of_day()}</td>
@@ -341,7 +383,11 @@ fn EventRow(one: One, entry: Entry, start: sagaline_views::Moment) -> impl IntoV
 /// All of one event.
 #[component]
 fn Chosen(one: One, events: Memo<Vec<Entry>>) -> impl IntoView {
-    let chosen = move || one.chosen.get().and_then(|id| events.with(|events| events.iter().find(|entry| entry.event_id == id).cloned()));
+    let chosen = move || {
+        one.chosen.get().and_then(|id| {
+            events.with(|events| events.iter().find(|entry| entry.event_id == id).cloned())
+        })
+    };
     move || {
         chosen().map(|entry| {
             let json = serde_json::to_string_pretty(&entry).unwrap_or_default();

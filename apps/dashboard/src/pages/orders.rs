@@ -37,7 +37,10 @@ const STATUSES: [Status; 8] = [
 ];
 
 fn wire_name(status: Status) -> String {
-    serde_json::to_value(status).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+    serde_json::to_value(status)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
 }
 
 /// What the view works on.
@@ -67,7 +70,8 @@ impl Orders {
         }
         // Somebody reads: rows keep their places and show how their orders stand now; older ones are added at the end.
         let before = self.listed.get_untracked();
-        let places: std::collections::HashSet<&str> = before.iter().map(|state| state.order_id.as_str()).collect();
+        let places: std::collections::HashSet<&str> =
+            before.iter().map(|state| state.order_id.as_str()).collect();
         let oldest = before.last().map(|state| state.updated_at);
         let (newer, older): (Vec<_>, Vec<_>) = listed
             .into_iter()
@@ -75,7 +79,10 @@ impl Orders {
             .partition(|state| Some(state.updated_at) > oldest);
         self.held_back.set(newer.len());
         let kept = self.book.with_value(|book| {
-            before.iter().map(|state| book.get(&state.order_id).unwrap_or(state).clone()).collect::<Vec<_>>()
+            before
+                .iter()
+                .map(|state| book.get(&state.order_id).unwrap_or(state).clone())
+                .collect::<Vec<_>>()
         });
         self.listed.set(kept.into_iter().chain(older).collect());
     }
@@ -86,7 +93,10 @@ impl Orders {
             return;
         }
         let filter = self.filter.get_untracked();
-        let status = filter.status.map(|status| format!("&status={}", wire_name(status))).unwrap_or_default();
+        let status = filter
+            .status
+            .map(|status| format!("&status={}", wire_name(status)))
+            .unwrap_or_default();
         let url = match (is_first, self.next.get_untracked()) {
             (true, _) => format!("/orders?limit=100{}{status}", filter.standing.query()),
             (false, Some(next)) => next,
@@ -94,7 +104,9 @@ impl Orders {
         };
         self.loading.set(true);
         spawn_local(async move {
-            let page = api::get_as::<Vec<Order>>(&format!("{READ_MODEL}{url}"), api::Sender::default()).await;
+            let page =
+                api::get_as::<Vec<Order>>(&format!("{READ_MODEL}{url}"), api::Sender::default())
+                    .await;
             if self.loading.try_set(false).is_some() {
                 return;
             }
@@ -117,7 +129,11 @@ impl Orders {
     }
 
     fn window(self) -> (usize, usize) {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rows of a list; a float saturates")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "rows of a list; a float saturates"
+        )]
         let row = |pixels: f64| (pixels / ROW_HEIGHT).max(0.0) as usize;
         let first = row(self.scrolled.get()).saturating_sub(SPARE_ROWS);
         let last = row(self.scrolled.get() + self.height.get()) + SPARE_ROWS;
@@ -131,10 +147,18 @@ pub(crate) fn Orders() -> impl IntoView {
     let query = use_query_map();
     let filter = Memo::new(move |_| {
         query.with(|query| Filter {
-            status: query.get_str("status").and_then(|name| STATUSES.into_iter().find(|status| wire_name(*status) == name)),
+            status: query.get_str("status").and_then(|name| {
+                STATUSES
+                    .into_iter()
+                    .find(|status| wire_name(*status) == name)
+            }),
             standing: query
                 .get_str("show")
-                .and_then(|key| Standing::ALL.into_iter().find(|standing| standing.key() == key))
+                .and_then(|key| {
+                    Standing::ALL
+                        .into_iter()
+                        .find(|standing| standing.key() == key)
+                })
                 .unwrap_or_default(),
             text: query.get_str("q").unwrap_or_default().to_owned(),
         })
@@ -154,7 +178,9 @@ pub(crate) fn Orders() -> impl IntoView {
     let stream = StoredValue::new_local(None::<Stream>);
     let is_due = Rc::new(Cell::new(false));
     let on_data = move |data: &str| {
-        let Ok(states) = serde_json::from_str::<Feed>(data) else { return };
+        let Ok(states) = serde_json::from_str::<Feed>(data) else {
+            return;
+        };
         let mut changed = false;
         orders.book.try_update_value(|book| {
             for state in states {
@@ -175,7 +201,11 @@ pub(crate) fn Orders() -> impl IntoView {
         }
     };
     // First listened, then asked: what changes in between is known twice, and shown once.
-    stream.set_value(Some(Stream::open(format!("{READ_MODEL}/orders/stream?batch=true"), set_link, on_data)));
+    stream.set_value(Some(Stream::open(
+        format!("{READ_MODEL}/orders/stream?batch=true"),
+        set_link,
+        on_data,
+    )));
     Effect::new(move |_| {
         filter.track();
         orders.scrolled.set(0.0);
@@ -209,7 +239,11 @@ fn Search(filter: Memo<Filter>) -> impl IntoView {
 fn go(_: Memo<Filter>) -> impl Fn(Filter) + Clone {
     let navigate = use_navigate();
     move |filter: Filter| {
-        let options = leptos_router::NavigateOptions { replace: true, scroll: false, ..Default::default() };
+        let options = leptos_router::NavigateOptions {
+            replace: true,
+            scroll: false,
+            ..Default::default()
+        };
         navigate(&address(&filter), options);
     }
 }
@@ -217,9 +251,21 @@ fn go(_: Memo<Filter>) -> impl Fn(Filter) + Clone {
 fn address(filter: &Filter) -> String {
     let status = filter.status.map(wire_name).unwrap_or_default();
     let text = String::from(js_sys::encode_uri_component(&filter.text));
-    let pairs = [("show", filter.standing.key().to_owned()), ("status", status), ("q", text)];
-    let query: Vec<String> = pairs.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}={value}")).collect();
-    if query.is_empty() { "/orders".to_owned() } else { format!("/orders?{}", query.join("&")) }
+    let pairs = [
+        ("show", filter.standing.key().to_owned()),
+        ("status", status),
+        ("q", text),
+    ];
+    let query: Vec<String> = pairs
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    if query.is_empty() {
+        "/orders".to_owned()
+    } else {
+        format!("/orders?{}", query.join("&"))
+    }
 }
 
 #[component]
@@ -239,7 +285,11 @@ fn Filters(filter: Memo<Filter>) -> impl IntoView {
             }
         })
     };
-    let of_status = move |status: Status| stats.latest.with(|stats| stats.as_ref()?.by_status.get(&wire_name(status)).copied());
+    let of_status = move |status: Status| {
+        stats
+            .latest
+            .with(|stats| stats.as_ref()?.by_status.get(&wire_name(status)).copied())
+    };
     let status_go = go(filter);
     view! {
         <div class="filters">
@@ -293,7 +343,9 @@ fn List(orders: Orders) -> impl IntoView {
     let resized = window_event_listener_untyped("resize", move |_| measure());
     on_cleanup(move || resized.remove());
     let scroll = move |_| {
-        let Some(list) = node.get_untracked() else { return };
+        let Some(list) = node.get_untracked() else {
+            return;
+        };
         let was_down = orders.scrolled.get_untracked() >= ROW_HEIGHT;
         orders.scrolled.set(f64::from(list.scroll_top()));
         if was_down && f64::from(list.scroll_top()) < ROW_HEIGHT {
@@ -314,7 +366,9 @@ fn List(orders: Orders) -> impl IntoView {
     on_cleanup(move || keys.remove());
     let rows = move || {
         let (first, last) = orders.window();
-        orders.listed.with(|listed| listed.get(first..last).unwrap_or_default().to_vec())
+        orders
+            .listed
+            .with(|listed| listed.get(first..last).unwrap_or_default().to_vec())
     };
     #[expect(clippy::cast_precision_loss, reason = "pixels")]
     let before = move || format!("{}px", orders.window().0 as f64 * ROW_HEIGHT);
@@ -372,11 +426,15 @@ fn Nothing(filter: Memo<Filter>) -> impl IntoView {
 
 #[component]
 fn OrderRow(state: Arc<State>) -> impl IntoView {
-    let took = (state.outcome != Outcome::Pending).then(|| duration(state.updated_at.ms_since(state.created_at)));
+    let took = (state.outcome != Outcome::Pending)
+        .then(|| duration(state.updated_at.ms_since(state.created_at)));
     let is_stalled = state.stalled_since.is_some();
     let parked = state.dead_letters_waiting;
     let attempt = (state.attempt > 1).then(|| format!("attempt {}", state.attempt));
-    let (id, href) = (state.order_id.clone(), format!("/orders/{}", js_sys::encode_uri_component(&state.order_id)));
+    let (id, href) = (
+        state.order_id.clone(),
+        format!("/orders/{}", js_sys::encode_uri_component(&state.order_id)),
+    );
     view! {
         <div class="row" role="row">
             <span role="cell" class="id">
@@ -412,10 +470,14 @@ fn key(event: &web_sys::KeyboardEvent) {
         _ => return,
     };
     event.prevent_default();
-    let Ok(links) = document().query_selector_all("#order-rows .row .id a") else { return };
+    let Ok(links) = document().query_selector_all("#order-rows .row .id a") else {
+        return;
+    };
     let active = document().active_element();
     let at = (0..links.length()).find(|at| {
-        let link = links.item(*at).and_then(|node| node.dyn_into::<web_sys::Element>().ok());
+        let link = links
+            .item(*at)
+            .and_then(|node| node.dyn_into::<web_sys::Element>().ok());
         link.is_some() && link == active
     });
     let next = match (at, step) {
@@ -423,7 +485,9 @@ fn key(event: &web_sys::KeyboardEvent) {
         (Some(at), 1) => at + 1,
         (Some(at), _) => u32::saturating_sub(at, 1),
     };
-    let link = links.item(next).and_then(|node| node.dyn_into::<web_sys::HtmlElement>().ok());
+    let link = links
+        .item(next)
+        .and_then(|node| node.dyn_into::<web_sys::HtmlElement>().ok());
     if let Some(link) = link {
         // It fails when the element is not shown.
         let _ = link.focus();

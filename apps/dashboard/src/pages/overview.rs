@@ -16,7 +16,11 @@ pub(crate) fn Overview() -> impl IntoView {
     let stats = use_stats();
     let window_s = RwSignal::new(300.0);
     let is_known = move || stats.latest.with(Option::is_some);
-    let of = move |part: fn(&Stats) -> String| stats.latest.with(|stats| stats.as_ref().map(part).unwrap_or_default());
+    let of = move |part: fn(&Stats) -> String| {
+        stats
+            .latest
+            .with(|stats| stats.as_ref().map(part).unwrap_or_default())
+    };
     view! {
         <section class="overview">
             <header class="title">
@@ -56,7 +60,12 @@ fn is_same(a: f64, b: f64) -> bool {
 }
 
 #[component]
-fn Tile(label: &'static str, value: Signal<String>, to: &'static str, #[prop(optional, into)] warn: Signal<bool>) -> impl IntoView {
+fn Tile(
+    label: &'static str,
+    value: Signal<String>,
+    to: &'static str,
+    #[prop(optional, into)] warn: Signal<bool>,
+) -> impl IntoView {
     view! {
         <A href=to attr:class=move || if warn.get() { "tile warn" } else { "tile" }>
             <span class="tile-label">{label}</span>
@@ -66,20 +75,42 @@ fn Tile(label: &'static str, value: Signal<String>, to: &'static str, #[prop(opt
 }
 
 #[component]
-fn Chart(title: &'static str, unit: &'static str, window_s: RwSignal<f64>, figures: Vec<(usize, &'static str, &'static str)>, said: fn(f64) -> String) -> impl IntoView {
+fn Chart(
+    title: &'static str,
+    unit: &'static str,
+    window_s: RwSignal<f64>,
+    figures: Vec<(usize, &'static str, &'static str)>,
+    said: fn(f64) -> String,
+) -> impl IntoView {
     let stats = use_stats();
     let figures = StoredValue::new(figures);
     let windows = move || {
         let now_s = js_sys::Date::now() / 1_000.0;
-        stats.series.with(|series| figures.with_value(|figures| figures.iter().map(|(figure, _, _)| series.window(*figure, now_s, window_s.get())).collect::<Vec<_>>()))
+        stats.series.with(|series| {
+            figures.with_value(|figures| {
+                figures
+                    .iter()
+                    .map(|(figure, _, _)| series.window(*figure, now_s, window_s.get()))
+                    .collect::<Vec<_>>()
+            })
+        })
     };
     let lines = Memo::new(move |_| {
         let windows = windows();
         let axis = axis(windows.iter().flatten().map(|(_, value)| *value));
-        let paths: Vec<String> = windows.iter().map(|samples| path(samples, axis, window_s.get(), (WIDTH, HEIGHT))).collect();
+        let paths: Vec<String> = windows
+            .iter()
+            .map(|samples| path(samples, axis, window_s.get(), (WIDTH, HEIGHT)))
+            .collect();
         (axis.max, paths)
     });
-    let latest = move |at: usize| stats.series.with(|series| series.last().map(|row| figures.with_value(|figures| said(row[figures[at].0]))));
+    let latest = move |at: usize| {
+        stats.series.with(|series| {
+            series
+                .last()
+                .map(|row| figures.with_value(|figures| said(row[figures[at].0])))
+        })
+    };
     view! {
         <figure class="chart">
             <figcaption>
@@ -115,7 +146,11 @@ fn Funnel() -> impl IntoView {
         ("Cancelled", "bad", &["CANCELLED"]),
         ("– out of stock", "bad", &["INVENTORY_FAILED"]),
         ("– payment failed", "bad", &["PAYMENT_FAILED"]),
-        ("– not shipped, paid back", "undone", &["SHIPPING_FAILED", "REFUNDED"]),
+        (
+            "– not shipped, paid back",
+            "undone",
+            &["SHIPPING_FAILED", "REFUNDED"],
+        ),
     ];
     view! {
         <figure class="chart">

@@ -33,16 +33,30 @@ pub(crate) fn Stock() -> impl IntoView {
     };
     // Stock moves when orders do.
     let stats = use_stats();
-    let moved = Memo::new(move |_| stats.latest.with(|stats| stats.as_ref().map(|stats| (stats.total, stats.by_status.clone()))));
+    let moved = Memo::new(move |_| {
+        stats.latest.with(|stats| {
+            stats
+                .as_ref()
+                .map(|stats| (stats.total, stats.by_status.clone()))
+        })
+    });
     Effect::new(move |_| {
         moved.track();
         load();
     });
     let shown = move || {
         let text = text.get().trim().to_lowercase();
-        products.with(|products| products.iter().flatten()
-            .filter(|product| product.sku.to_lowercase().contains(&text) || product.name.to_lowercase().contains(&text))
-            .cloned().collect::<Vec<_>>())
+        products.with(|products| {
+            products
+                .iter()
+                .flatten()
+                .filter(|product| {
+                    product.sku.to_lowercase().contains(&text)
+                        || product.name.to_lowercase().contains(&text)
+                })
+                .cloned()
+                .collect::<Vec<_>>()
+        })
     };
     view! {
         <section class="stock">
@@ -112,14 +126,30 @@ fn Restock(restocked: RwSignal<Option<Product>>, then: Callback<()>) -> impl Int
     });
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
-        let Some(product) = restocked.get_untracked() else { return };
-        let Some(units) = qty.get_untracked().trim().parse::<u32>().ok().filter(|units| *units > 0) else {
-            return wrong.set(Some("How many units? A whole number of 1 or more.".to_owned()));
+        let Some(product) = restocked.get_untracked() else {
+            return;
+        };
+        let Some(units) = qty
+            .get_untracked()
+            .trim()
+            .parse::<u32>()
+            .ok()
+            .filter(|units| *units > 0)
+        else {
+            return wrong.set(Some(
+                "How many units? A whole number of 1 or more.".to_owned(),
+            ));
         };
         spawn_local(async move {
             let (token, key) = (session.token(), key.get_untracked());
-            let sender = Sender { token: token.as_deref(), key: Some(&key) };
-            let url = format!("{INVENTORY}/admin/products/{}/restock", js_sys::encode_uri_component(&product.sku));
+            let sender = Sender {
+                token: token.as_deref(),
+                key: Some(&key),
+            };
+            let url = format!(
+                "{INVENTORY}/admin/products/{}/restock",
+                js_sys::encode_uri_component(&product.sku)
+            );
             match api::post::<serde_json::Value>(&url, &json!({ "qty": units }), sender).await {
                 Ok(_) => {
                     is_open.try_set(false);
@@ -131,7 +161,14 @@ fn Restock(restocked: RwSignal<Option<Product>>, then: Callback<()>) -> impl Int
             }
         });
     };
-    let title = Signal::derive(move || restocked.with(|product| format!("Restock {}", product.as_ref().map_or("", |product| product.sku.as_str()))));
+    let title = Signal::derive(move || {
+        restocked.with(|product| {
+            format!(
+                "Restock {}",
+                product.as_ref().map_or("", |product| product.sku.as_str())
+            )
+        })
+    });
     view! {
         <Dialog is_open title>
             <form on:submit=submit>

@@ -41,7 +41,11 @@ pub(crate) enum Asked {
 /// Asks whether a command is meant, sends it, and says what the service answered. A dialog that is open has one key, so a double
 /// click is one effect, and so is a click after an answer that was lost.
 #[component]
-pub(crate) fn Confirm(command: RwSignal<Option<Command>>, asked: RwSignal<Asked>, #[prop(optional, into)] then: Option<Callback<()>>) -> impl IntoView {
+pub(crate) fn Confirm(
+    command: RwSignal<Option<Command>>,
+    asked: RwSignal<Asked>,
+    #[prop(optional, into)] then: Option<Callback<()>>,
+) -> impl IntoView {
     let session = use_session();
     let is_open = RwSignal::new(false);
     let key = RwSignal::new(String::new());
@@ -58,11 +62,16 @@ pub(crate) fn Confirm(command: RwSignal<Option<Command>>, asked: RwSignal<Asked>
         }
     });
     let send = move |_| {
-        let Some(meant) = command.get_untracked() else { return };
+        let Some(meant) = command.get_untracked() else {
+            return;
+        };
         asked.set(Asked::Sending);
         spawn_local(async move {
             let (token, key) = (session.token(), key.get_untracked());
-            let sender = Sender { token: token.as_deref(), key: Some(&key) };
+            let sender = Sender {
+                token: token.as_deref(),
+                key: Some(&key),
+            };
             let answer = api::post::<Accepted>(&meant.url, &meant.body, sender).await;
             match answer {
                 Ok(accepted) => {
@@ -81,12 +90,16 @@ pub(crate) fn Confirm(command: RwSignal<Option<Command>>, asked: RwSignal<Asked>
             }
         });
     };
-    let of = move |part: fn(&Command) -> String| command.with(|command| command.as_ref().map(part).unwrap_or_default());
+    let of = move |part: fn(&Command) -> String| {
+        command.with(|command| command.as_ref().map(part).unwrap_or_default())
+    };
     let title = Signal::derive(move || format!("{}?", of(|command| command.label.clone())));
-    let refused = move || asked.with(|asked| match asked {
-        Asked::Refused(why) => Some(why.clone()),
-        _ => None,
-    });
+    let refused = move || {
+        asked.with(|asked| match asked {
+            Asked::Refused(why) => Some(why.clone()),
+            _ => None,
+        })
+    };
     view! {
         <Dialog is_open title>
             <p>{move || of(|command| command.consequence.clone())}</p>

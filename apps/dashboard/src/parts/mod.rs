@@ -58,7 +58,11 @@ pub(crate) fn LinkState(link: ReadSignal<Link>) -> impl IntoView {
 
 /// A modal dialog: the browser's own, which keeps the focus inside and closes on Escape.
 #[component]
-pub(crate) fn Dialog(is_open: RwSignal<bool>, #[prop(into)] title: Signal<String>, children: Children) -> impl IntoView {
+pub(crate) fn Dialog(
+    is_open: RwSignal<bool>,
+    #[prop(into)] title: Signal<String>,
+    children: Children,
+) -> impl IntoView {
     let node = NodeRef::<leptos::html::Dialog>::new();
     Effect::new(move |_| {
         let Some(dialog) = node.get() else { return };
@@ -100,7 +104,10 @@ pub(crate) fn Loading(#[prop(default = 6)] rows: usize) -> impl IntoView {
 
 /// A button that copies.
 #[component]
-pub(crate) fn CopyButton(text: impl Fn() -> String + 'static, #[prop(into)] label: String) -> impl IntoView {
+pub(crate) fn CopyButton(
+    text: impl Fn() -> String + 'static,
+    #[prop(into)] label: String,
+) -> impl IntoView {
     let copied = RwSignal::new(false);
     let shown = label.clone();
     view! {

@@ -27,7 +27,10 @@ pub(super) async fn page(headers: HeaderMap) -> Response {
         Some(asset) => answer(asset, &headers),
         None => (
             StatusCode::SERVICE_UNAVAILABLE,
-            [(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"))],
+            [(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("text/html; charset=utf-8"),
+            )],
             NOT_BUILT,
         )
             .into_response(),
@@ -62,18 +65,27 @@ fn find(path: &str) -> Option<&'static Asset> {
 
 fn answer(asset: &'static Asset, headers: &HeaderMap) -> Response {
     let mut response = if takes_brotli(headers) {
-        ([(header::CONTENT_ENCODING, HeaderValue::from_static("br"))], asset.brotli).into_response()
+        (
+            [(header::CONTENT_ENCODING, HeaderValue::from_static("br"))],
+            asset.brotli,
+        )
+            .into_response()
     } else {
         asset.plain.into_response()
     };
     let set = response.headers_mut();
-    set.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(asset.path)));
+    set.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(content_type(asset.path)),
+    );
     set.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     response
 }
 
 fn takes_brotli(headers: &HeaderMap) -> bool {
-    let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
+    let accepted = headers
+        .get(header::ACCEPT_ENCODING)
+        .and_then(|value| value.to_str().ok());
     accepted.is_some_and(|accepted| {
         accepted.split(',').any(|coding| {
             let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));

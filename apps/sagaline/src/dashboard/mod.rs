@@ -12,8 +12,8 @@ use std::convert::Infallible;
 
 use axum::Router;
 use axum::routing::{any, get};
-use sagaline_service_kit::Health;
-use sagaline_service_kit::cors::CorsOrigins;
+use sagaline_service_kit::{CorsOrigins, Health};
+
 use sagaline_service_kit::http::{self, HttpOptions, HttpStack};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;

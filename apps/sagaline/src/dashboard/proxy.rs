@@ -43,14 +43,23 @@ pub(crate) struct Upstreams {
 
 impl Upstreams {
     /// The services at these base URLs.
-    pub(crate) fn new(order: String, inventory: String, read_model: String) -> reqwest::Result<Self> {
+    pub(crate) fn new(
+        order: String,
+        inventory: String,
+        read_model: String,
+    ) -> reqwest::Result<Self> {
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_LIMIT)
             .read_timeout(SILENCE_LIMIT)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()?;
-        Ok(Self { http, order, inventory, read_model })
+        Ok(Self {
+            http,
+            order,
+            inventory,
+            read_model,
+        })
     }
 
     fn base(&self, service: &str) -> Option<&str> {
@@ -76,19 +85,30 @@ pub(super) async fn forward(
         return Err(Problem::not_found("only GET and POST are passed on"));
     }
     // The path as it was sent: taken apart and put together again it might be another one.
-    let path_and_query = request.uri().path_and_query().map_or("", |path| path.as_str());
+    let path_and_query = request
+        .uri()
+        .path_and_query()
+        .map_or("", |path| path.as_str());
     let prefix = "/api/".len() + service.len();
     let rest = path_and_query.get(prefix..).unwrap_or("/");
     let url = format!("{base}{rest}");
     let (parts, body) = request.into_parts();
-    let body = to_bytes(body, BODY_LIMIT).await.map_err(|_| Problem::too_large(BODY_LIMIT))?;
-    let mut asked = upstreams.http.request(parts.method, url).headers(only(&ASKED, &parts.headers));
+    let body = to_bytes(body, BODY_LIMIT)
+        .await
+        .map_err(|_| Problem::too_large(BODY_LIMIT))?;
+    let mut asked = upstreams
+        .http
+        .request(parts.method, url)
+        .headers(only(&ASKED, &parts.headers));
     if !body.is_empty() {
         asked = asked.body(body);
     }
     let answer = asked.send().await.map_err(|error| {
         tracing::debug!(%error, service, "a service does not answer the dashboard");
-        Problem::unavailable(format!("the {service} service does not answer; try again"), RETRY_AFTER_S)
+        Problem::unavailable(
+            format!("the {service} service does not answer; try again"),
+            RETRY_AFTER_S,
+        )
     })?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = answer.status();

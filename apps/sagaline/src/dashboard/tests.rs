@@ -23,9 +23,18 @@ fn get(path: &str) -> Request<Body> {
 async fn a_deep_link_is_the_page_with_a_policy_that_allows_only_itself() {
     for path in ["/", "/orders/o-1", "/dead-letters"] {
         let response = ask("http://127.0.0.1:1", get(path)).await;
-        let policy = response.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();
-        assert!(policy.contains("default-src 'none'") && policy.contains("connect-src 'self'"), "{policy}");
-        assert!(!policy.contains("unsafe-inline") && !policy.contains("http"), "{policy}");
+        let policy = response.headers()[header::CONTENT_SECURITY_POLICY]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        assert!(
+            policy.contains("default-src 'none'") && policy.contains("connect-src 'self'"),
+            "{policy}"
+        );
+        assert!(
+            !policy.contains("unsafe-inline") && !policy.contains("http"),
+            "{policy}"
+        );
     }
 }
 
@@ -61,9 +70,12 @@ async fn path_query_body_and_known_headers_are_passed_on_and_others_are_not() {
         .body(Body::from("{}"))
         .unwrap();
     let response = ask(&base, request).await;
-    let body = axum::body::to_bytes(response.into_body(), 1_000).await.unwrap();
+    let body = axum::body::to_bytes(response.into_body(), 1_000)
+        .await
+        .unwrap();
     let heard: Value = serde_json::from_slice(&body).unwrap();
-    let expected = json!({ "uri": "/orders/a%2Fb?x=%20y", "key": "k-1", "cookie": false, "body": "{}" });
+    let expected =
+        json!({ "uri": "/orders/a%2Fb?x=%20y", "key": "k-1", "cookie": false, "body": "{}" });
     assert_eq!(heard, expected);
     serving.abort();
 }

@@ -123,8 +123,12 @@ impl Listeners {
             }
             Ok(format!("http://{address}"))
         };
-        Upstreams::new(url(&self.order)?, url(&self.inventory)?, url(&self.read_model)?)
-            .context("the dashboard cannot reach the services")
+        Upstreams::new(
+            url(&self.order)?,
+            url(&self.inventory)?,
+            url(&self.read_model)?,
+        )
+        .context("the dashboard cannot reach the services")
     }
 }
 

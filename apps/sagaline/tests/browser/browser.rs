@@ -31,11 +31,21 @@ impl Driver {
         let folder = tempfile::tempdir()?;
         let mut command = Command::new("chromedriver");
         command.arg(format!("--port={}", port.number()));
-        let mut process = Process::spawn("chromedriver", command, "started successfully", &folder.path().join("log"))
-            .context("scripts/setup installs it")?;
+        let mut process = Process::spawn(
+            "chromedriver",
+            command,
+            "started successfully",
+            &folder.path().join("log"),
+        )
+        .context("scripts/setup installs it")?;
         process.ready(Duration::from_secs(20)).await?;
         let url = format!("http://127.0.0.1:{}", port.number());
-        Ok(Self { url, _process: process, _port: port, _folder: folder })
+        Ok(Self {
+            url,
+            _process: process,
+            _port: port,
+            _folder: folder,
+        })
     }
 }
 
@@ -51,12 +61,22 @@ pub struct Browser {
 struct DevTools(&'static str, Value);
 
 impl WebDriverCompatibleCommand for DevTools {
-    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
-        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    fn endpoint(
+        &self,
+        base: &url::Url,
+        session: Option<&str>,
+    ) -> Result<url::Url, url::ParseError> {
+        base.join(&format!(
+            "session/{}/goog/cdp/execute",
+            session.unwrap_or_default()
+        ))
     }
 
     fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
-        (http::Method::POST, Some(json!({ "cmd": self.0, "params": self.1 }).to_string()))
+        (
+            http::Method::POST,
+            Some(json!({ "cmd": self.0, "params": self.1 }).to_string()),
+        )
     }
 }
 
@@ -79,10 +99,20 @@ impl Browser {
         let mut arguments: Vec<String> = arguments.map(str::to_owned).into();
         arguments.push(format!("--user-data-dir={}", profile.path().display()));
         let mut capabilities = Capabilities::new();
-        capabilities.insert("goog:chromeOptions".to_owned(), json!({ "args": arguments }));
+        capabilities.insert(
+            "goog:chromeOptions".to_owned(),
+            json!({ "args": arguments }),
+        );
         capabilities.insert("goog:loggingPrefs".to_owned(), json!({ "browser": "ALL" }));
-        let page = ClientBuilder::new(HttpConnector::new()).capabilities(capabilities).connect(&driver.url).await?;
-        let browser = Self { page, base: base.to_owned(), _profile: profile };
+        let page = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities)
+            .connect(&driver.url)
+            .await?;
+        let browser = Self {
+            page,
+            base: base.to_owned(),
+            _profile: profile,
+        };
         browser.size(1360, 860, 1).await?;
         Ok(browser)
     }
@@ -118,7 +148,10 @@ impl Browser {
                     return Ok(element);
                 }
             }
-            ensure!(began.elapsed() < LIMIT, "there is no {selector:?} after {LIMIT:?}");
+            ensure!(
+                began.elapsed() < LIMIT,
+                "there is no {selector:?} after {LIMIT:?}"
+            );
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
@@ -129,7 +162,9 @@ impl Browser {
             // It may be drawn anew between the look and the click.
             match self.find(selector).await?.click().await {
                 Ok(()) => return Ok(()),
-                Err(error) if began.elapsed() > LIMIT => bail!("{selector:?} cannot be clicked: {error}"),
+                Err(error) if began.elapsed() > LIMIT => {
+                    bail!("{selector:?} cannot be clicked: {error}")
+                }
                 Err(_) => tokio::time::sleep(LOOK_EVERY).await,
             }
         }
@@ -155,8 +190,9 @@ impl Browser {
     /// Waits until this text is shown somewhere in the elements of this selector.
     pub async fn shows(&self, selector: &str, text: &str) -> Result<()> {
         let (selector, text) = (json!(selector), json!(text));
-        let script =
-            format!("return [...document.querySelectorAll({selector})].some(e => e.textContent.includes({text}))");
+        let script = format!(
+            "return [...document.querySelectorAll({selector})].some(e => e.textContent.includes({text}))"
+        );
         self.until(&format!("{text} in {selector}"), &script).await
     }
 
@@ -166,7 +202,8 @@ impl Browser {
 
     pub async fn size(&self, width: u32, height: u32, scale: u32) -> Result<()> {
         let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": scale, "mobile": false });
-        self.tools("Emulation.setDeviceMetricsOverride", metrics).await
+        self.tools("Emulation.setDeviceMetricsOverride", metrics)
+            .await
     }
 
     pub async fn scheme(&self, scheme: &str) -> Result<()> {
@@ -189,8 +226,13 @@ impl Browser {
     }
 
     pub async fn what_is_shown(&self) -> String {
-        let shown = self.run("return location.href + '\\n' + document.body.innerText.slice(0, 3000)").await;
-        shown.ok().and_then(|text| text.as_str().map(str::to_owned)).unwrap_or_default()
+        let shown = self
+            .run("return location.href + '\\n' + document.body.innerText.slice(0, 3000)")
+            .await;
+        shown
+            .ok()
+            .and_then(|text| text.as_str().map(str::to_owned))
+            .unwrap_or_default()
     }
 
     /// No script failed, and nothing was asked for that the policy forbids.
@@ -202,11 +244,15 @@ impl Browser {
             .flatten()
             .filter(|entry| {
                 let message = entry["message"].as_str().unwrap_or_default();
-                let is_answer = message.contains("Failed to load resource") || message.contains("net::ERR_");
+                let is_answer =
+                    message.contains("Failed to load resource") || message.contains("net::ERR_");
                 entry["level"] == "SEVERE" && !is_answer
             })
             .collect();
-        ensure!(complaints.is_empty(), "the browser complains: {complaints:?}");
+        ensure!(
+            complaints.is_empty(),
+            "the browser complains: {complaints:?}"
+        );
         Ok(())
     }
 }
@@ -215,11 +261,18 @@ impl Browser {
 struct Log;
 
 impl WebDriverCompatibleCommand for Log {
-    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+    fn endpoint(
+        &self,
+        base: &url::Url,
+        session: Option<&str>,
+    ) -> Result<url::Url, url::ParseError> {
         base.join(&format!("session/{}/se/log", session.unwrap_or_default()))
     }
 
     fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
-        (http::Method::POST, Some(json!({ "type": "browser" }).to_string()))
+        (
+            http::Method::POST,
+            Some(json!({ "type": "browser" }).to_string()),
+        )
     }
 }

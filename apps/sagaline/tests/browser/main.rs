@@ -77,7 +77,11 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // They share a pipeline.
     arguments.test_threads = Some(1);
-    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() else {
+    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    else {
         return ExitCode::FAILURE;
     };
     let runtime = Arc::new(runtime);
@@ -107,7 +111,11 @@ async fn start() -> Result<World> {
     let stack = Stack::start(Backend::Durable, &binaries(), &FLAGS).await?;
     let client = Client::operator(&stack)?;
     let driver = Driver::start().await?;
-    Ok(World { stack, client, driver })
+    Ok(World {
+        stack,
+        client,
+        driver,
+    })
 }
 
 async fn scenario(world: &mut World, name: &str, run: Run) -> Result<()> {
@@ -132,5 +140,8 @@ async fn scenario(world: &mut World, name: &str, run: Run) -> Result<()> {
 }
 
 fn binaries() -> PathBuf {
-    Path::new(env!("CARGO_BIN_EXE_sagaline")).parent().map(Path::to_path_buf).unwrap_or_default()
+    Path::new(env!("CARGO_BIN_EXE_sagaline"))
+        .parent()
+        .map(Path::to_path_buf)
+        .unwrap_or_default()
 }
