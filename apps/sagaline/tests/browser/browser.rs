@@ -31,7 +31,7 @@ impl Driver {
         let folder = tempfile::tempdir()?;
         let mut command = Command::new("chromedriver");
         command.arg(format!("--port={}", port.number()));
-        let mut process = Process::spawn(
+        let process = Process::spawn(
             "chromedriver",
             command,
             "started successfully",

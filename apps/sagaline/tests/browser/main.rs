@@ -4,10 +4,11 @@
 //! `target/screenshots`.
 #![allow(
     clippy::panic,
+    clippy::disallowed_methods,
     clippy::type_complexity,
     unreachable_pub,
     missing_docs,
-    reason = "a test fails by panicking, and its modules are nobody else's"
+    reason = "a test fails by panicking, looks at the clock, and its modules are nobody else's"
 )]
 mod browser;
 #[path = "../e2e/fate.rs"]
