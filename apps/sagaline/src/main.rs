@@ -2,6 +2,7 @@
 
 mod client;
 mod cmd;
+mod dashboard;
 mod event;
 mod input;
 mod kafka;

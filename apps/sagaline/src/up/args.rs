@@ -56,6 +56,9 @@ pub(crate) struct PortArgs {
     /// Port of the read model service
     #[arg(long, default_value_t = 4005)]
     pub(crate) read_model_port: u16,
+    /// Port of the dashboard
+    #[arg(long, default_value_t = 5173)]
+    pub(crate) dashboard_port: u16,
     /// Port of the embedded broker
     #[arg(long, default_value_t = 29092)]
     pub(crate) kafka_port: u16,

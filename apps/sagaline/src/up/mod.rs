@@ -3,7 +3,7 @@
 mod args;
 mod parts;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 
 pub(crate) use args::UpArgs;
 
+use crate::dashboard::{self, Upstreams};
 use crate::secret;
 
 const READY_LIMIT: Duration = Duration::from_mins(1);
@@ -52,7 +53,15 @@ pub(crate) async fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
         health: Arc::new(SilentHealth),
     };
     let addresses = listeners.addresses(&kafka)?;
-    let healths = start(&life, &args, &ports, &JwtKeys::new(&secret), listeners);
+    let upstreams = listeners.upstreams()?;
+    let healths = start(
+        &life,
+        &args,
+        &ports,
+        &JwtKeys::new(&secret),
+        listeners,
+        upstreams,
+    );
     announce(&life, &args, &healths, &addresses).await;
     let code = life.run(DRAIN_LIMIT).await;
     if let Some(embedded) = embedded {
@@ -68,6 +77,7 @@ struct Listeners {
     payment: TcpListener,
     shipping: TcpListener,
     read_model: TcpListener,
+    dashboard: TcpListener,
 }
 
 impl Listeners {
@@ -79,6 +89,7 @@ impl Listeners {
             payment: on(args.ports.payment_port).await?,
             shipping: on(args.ports.shipping_port).await?,
             read_model: on(args.ports.read_model_port).await?,
+            dashboard: on(args.ports.dashboard_port).await?,
         })
     }
 
@@ -90,6 +101,7 @@ impl Listeners {
             ("payment", &self.payment),
             ("shipping", &self.shipping),
             ("readModel", &self.read_model),
+            ("dashboard", &self.dashboard),
         ] {
             addresses.insert(
                 name.to_owned(),
@@ -98,6 +110,26 @@ impl Listeners {
         }
         addresses.insert("kafka".to_owned(), kafka.into());
         Ok(addresses)
+    }
+
+    /// The services as the dashboard reaches them: a listener on every address is on the loopback one as well.
+    fn upstreams(&self) -> anyhow::Result<Upstreams> {
+        let url = |listener: &TcpListener| -> anyhow::Result<String> {
+            let mut address = listener.local_addr()?;
+            if address.ip().is_unspecified() {
+                address.set_ip(match address {
+                    SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                    SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+                });
+            }
+            Ok(format!("http://{address}"))
+        };
+        Upstreams::new(
+            url(&self.order)?,
+            url(&self.inventory)?,
+            url(&self.read_model)?,
+        )
+        .context("the dashboard cannot reach the services")
     }
 }
 
@@ -108,6 +140,7 @@ fn start(
     ports: &Ports,
     keys: &JwtKeys,
     listeners: Listeners,
+    upstreams: Upstreams,
 ) -> Vec<Health> {
     let mut healths = Vec::new();
     let mut host = |name: &str| {
@@ -148,6 +181,13 @@ fn start(
     life.spawn("shipping-service", shipping);
     life.spawn("read-model-service", read_model);
     life.spawn("order-service", order);
+    let dashboard = dashboard::run(
+        listeners.dashboard,
+        upstreams,
+        args.common.cors_origin.clone(),
+        life.shutdown_token(),
+    );
+    life.spawn("dashboard", dashboard);
     healths
 }
 

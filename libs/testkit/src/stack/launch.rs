@@ -67,7 +67,7 @@ impl Stack {
 
     fn prepare(backend: Backend, binaries: &Path, flags: &[(&'static str, &str)]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let ports = (0..6)
+        let ports = (0..7)
             .map(|_| Port::reserve())
             .collect::<Result<Vec<_>>>()?;
         let number = |at: usize| ports.get(at).map_or(0, Port::number);
@@ -79,6 +79,7 @@ impl Stack {
             shipping: url(3),
             read_model: url(4),
             kafka: format!("127.0.0.1:{}", number(5)),
+            dashboard: url(6),
         };
         Ok(Self {
             backend,
@@ -188,11 +189,11 @@ impl Stack {
             "--shipping-port",
             "--read-model-port",
             "--kafka-port",
+            "--dashboard-port",
         ];
         for (name, port) in names.iter().zip(&self.ports) {
             command.arg(name).arg(port.number().to_string());
         }
-        // Another test's dashboard may have the default port.
         if self.backend == Backend::Durable {
             command.arg("--data-dir").arg(&self.data);
         }

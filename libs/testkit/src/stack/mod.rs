@@ -43,6 +43,8 @@ pub struct Addresses {
     pub read_model: String,
     /// The broker, `host:port`.
     pub kafka: String,
+    /// Base URL of the dashboard, which only the all-in-one process has.
+    pub dashboard: String,
 }
 
 impl Addresses {

@@ -2,4 +2,5 @@
 
 mod laws;
 mod letters;
+mod readers;
 mod stories;

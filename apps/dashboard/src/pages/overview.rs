@@ -1,0 +1,179 @@
+//! How the pipeline is doing.
+
+use dashboard_model::{axis, count, duration, path, rate};
+use leptos::prelude::*;
+use leptos_router::components::A;
+use sagaline_views::Stats;
+
+use crate::parts::Loading;
+use crate::stats::use_stats;
+
+const WIDTH: f64 = 600.0;
+const HEIGHT: f64 = 150.0;
+
+#[component]
+pub(crate) fn Overview() -> impl IntoView {
+    let stats = use_stats();
+    let window_s = RwSignal::new(300.0);
+    let is_known = move || stats.latest.with(Option::is_some);
+    let of = move |part: fn(&Stats) -> String| {
+        stats
+            .latest
+            .with(|stats| stats.as_ref().map(part).unwrap_or_default())
+    };
+    view! {
+        <section class="overview">
+            <header class="title">
+                <h1>"Overview"</h1>
+                <div class="segments" role="group" aria-label="Time window">
+                    {[(60.0, "1 min"), (300.0, "5 min"), (900.0, "15 min"), (3600.0, "1 h")].map(|(seconds, said)| view! {
+                        <button class=move || if is_same(window_s.get(), seconds) { "segment here" } else { "segment" }
+                            aria-pressed=move || is_same(window_s.get(), seconds).to_string() on:click=move |_| window_s.set(seconds)>{said}</button>
+                    }).collect_view()}
+                </div>
+            </header>
+            <Show when=is_known fallback=|| view! { <Loading rows=8/> }>
+                <div class="tiles">
+                    <Tile label="Orders" value=Signal::derive(move || of(|s| count(s.total))) to="/orders"/>
+                    <Tile label="In flight" value=Signal::derive(move || of(|s| count(s.in_flight))) to="/orders?show=in-flight"/>
+                    <Tile label="Stalled" value=Signal::derive(move || of(|s| count(s.stalled))) to="/orders?show=stalled"
+                        warn=Signal::derive(move || stats.latest.with(|s| s.as_ref().is_some_and(|s| s.stalled > 0)))/>
+                    <Tile label="Dead letters" value=Signal::derive(move || of(|s| count(s.dead_letters.waiting))) to="/dead-letters"
+                        warn=Signal::derive(move || stats.latest.with(|s| s.as_ref().is_some_and(|s| s.dead_letters.waiting > 0)))/>
+                    <Tile label="Placed per second" value=Signal::derive(move || of(|s| rate(s.throughput.created.ten))) to="/orders"/>
+                    <Tile label="Half done within" value=Signal::derive(move || of(|s| duration(s.latency_ms.p50))) to="/orders"/>
+                </div>
+                <div class="charts">
+                    <Chart title="Throughput" unit="orders/s" window_s figures=vec![(0, "placed", "a"), (1, "finished", "b")] said=rate/>
+                    <Chart title="Time to the outcome" unit="ms" window_s figures=vec![(4, "99 %", "c"), (3, "95 %", "b"), (2, "half", "a")] said=duration/>
+                    <Funnel/>
+                    <Chart title="Under way" unit="orders" window_s figures=vec![(6, "in flight", "a"), (7, "dead letters", "c")] said=rate/>
+                    <Chart title="Read model behind" unit="ms" window_s figures=vec![(5, "lag", "a")] said=duration/>
+                </div>
+            </Show>
+        </section>
+    }
+}
+
+fn is_same(a: f64, b: f64) -> bool {
+    (a - b).abs() < f64::EPSILON
+}
+
+#[component]
+fn Tile(
+    label: &'static str,
+    value: Signal<String>,
+    to: &'static str,
+    #[prop(optional, into)] warn: Signal<bool>,
+) -> impl IntoView {
+    view! {
+        <A href=to attr:class=move || if warn.get() { "tile warn" } else { "tile" }>
+            <span class="tile-label">{label}</span>
+            <span class="tile-value">{move || value.get()}</span>
+        </A>
+    }
+}
+
+#[component]
+fn Chart(
+    title: &'static str,
+    unit: &'static str,
+    window_s: RwSignal<f64>,
+    figures: Vec<(usize, &'static str, &'static str)>,
+    said: fn(f64) -> String,
+) -> impl IntoView {
+    let stats = use_stats();
+    let figures = StoredValue::new(figures);
+    let windows = move || {
+        let now_s = js_sys::Date::now() / 1_000.0;
+        stats.series.with(|series| {
+            figures.with_value(|figures| {
+                figures
+                    .iter()
+                    .map(|(figure, _, _)| series.window(*figure, now_s, window_s.get()))
+                    .collect::<Vec<_>>()
+            })
+        })
+    };
+    let lines = Memo::new(move |_| {
+        let windows = windows();
+        let axis = axis(windows.iter().flatten().map(|(_, value)| *value));
+        let paths: Vec<String> = windows
+            .iter()
+            .map(|samples| path(samples, axis, window_s.get(), (WIDTH, HEIGHT)))
+            .collect();
+        (axis.max, paths)
+    });
+    let latest = move |at: usize| {
+        stats.series.with(|series| {
+            series
+                .last()
+                .map(|row| figures.with_value(|figures| said(row[figures[at].0])))
+        })
+    };
+    view! {
+        <figure class="chart">
+            <figcaption>
+                <h2>{title} <span class="quiet">{unit}</span></h2>
+                <ul class="legend">
+                    {figures.get_value().into_iter().enumerate().map(|(at, (_, name, class))| view! {
+                        <li class=class><span class="swatch" aria-hidden="true"></span>{name} " " <strong class="mono">{move || latest(at)}</strong></li>
+                    }).collect_view()}
+                </ul>
+            </figcaption>
+            <svg viewBox=format!("-52 -8 {} {}", WIDTH + 60.0, HEIGHT + 30.0) role="img" aria-label=format!("{title} over time")>
+                {[0.0, 0.5, 1.0].map(|part| view! {
+                    <line class="grid" x1="0" x2=WIDTH y1=HEIGHT * (1.0 - part) y2=HEIGHT * (1.0 - part)/>
+                    <text class="tick" x="-8" y=HEIGHT * (1.0 - part) + 4.0>{move || said(lines.get().0 * part)}</text>
+                }).collect_view()}
+                <text class="tick left" x="0" y=HEIGHT + 18.0>{move || format!("{} ago", duration(window_s.get() * 1_000.0))}</text>
+                <text class="tick" x=WIDTH y=HEIGHT + 18.0>"now"</text>
+                {figures.get_value().into_iter().enumerate().map(|(at, (_, _, class))| view! {
+                    <path class=format!("line {class}") d=move || lines.with(|lines| lines.1.get(at).cloned().unwrap_or_default())/>
+                }).collect_view()}
+            </svg>
+        </figure>
+    }
+}
+
+/// Where orders end.
+#[component]
+fn Funnel() -> impl IntoView {
+    let stats = use_stats();
+    let steps: [(&str, &str, &[&str]); 6] = [
+        ("Placed", "plain", &[]),
+        ("Confirmed", "good", &["CONFIRMED"]),
+        ("Cancelled", "bad", &["CANCELLED"]),
+        ("– out of stock", "bad", &["INVENTORY_FAILED"]),
+        ("– payment failed", "bad", &["PAYMENT_FAILED"]),
+        (
+            "– not shipped, paid back",
+            "undone",
+            &["SHIPPING_FAILED", "REFUNDED"],
+        ),
+    ];
+    view! {
+        <figure class="chart">
+            <figcaption><h2>"Outcomes " <span class="quiet">"orders"</span></h2></figcaption>
+            <ul class="funnel">
+                {steps.into_iter().map(|(label, tone, names)| {
+                    let value = move || stats.latest.with(|stats| stats.as_ref().map_or(0, |stats| {
+                        if names.is_empty() { return stats.total; }
+                        names.iter().map(|name| stats.by_outcome.get(*name).or(stats.by_status.get(*name)).copied().unwrap_or(0)).sum()
+                    }));
+                    let total = move || stats.latest.with(|stats| stats.as_ref().map_or(1, |stats| stats.total.max(1)));
+                    #[expect(clippy::cast_precision_loss, reason = "a share")]
+                    let share = move || value() as f64 / total() as f64 * 100.0;
+                    view! {
+                        <li>
+                            <span>{label}</span>
+                            <span class="bar" aria-hidden="true"><span class=format!("fill {tone}") style:width=move || format!("{:.2}%", share())></span></span>
+                            <span class="mono number">{move || count(value())}</span>
+                            <span class="mono number quiet">{move || format!("{:.1} %", share())}</span>
+                        </li>
+                    }
+                }).collect_view()}
+            </ul>
+        </figure>
+    }
+}

@@ -1,0 +1,186 @@
+//! What is in stock, and putting more there.
+
+use dashboard_model::count;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use sagaline_views::Product;
+use serde_json::json;
+
+use crate::api::{self, INVENTORY, Sender};
+use crate::browser;
+use crate::parts::{Dialog, Failed, Loading};
+use crate::session::use_session;
+use crate::stats::use_stats;
+
+#[component]
+pub(crate) fn Stock() -> impl IntoView {
+    let products = RwSignal::new(None::<Vec<Product>>);
+    let failure = RwSignal::new(None::<String>);
+    let text = RwSignal::new(String::new());
+    let restocked = RwSignal::new(None::<Product>);
+    let load = move || {
+        spawn_local(async move {
+            match api::get::<Vec<Product>>(&format!("{INVENTORY}/products")).await {
+                Ok(loaded) => {
+                    failure.try_set(None);
+                    products.try_set(Some(loaded));
+                }
+                Err(failed) => {
+                    failure.try_set(Some(failed.what));
+                }
+            }
+        });
+    };
+    // Stock moves when orders do.
+    let stats = use_stats();
+    let moved = Memo::new(move |_| {
+        stats.latest.with(|stats| {
+            stats
+                .as_ref()
+                .map(|stats| (stats.total, stats.by_status.clone()))
+        })
+    });
+    Effect::new(move |_| {
+        moved.track();
+        load();
+    });
+    let shown = move || {
+        let text = text.get().trim().to_lowercase();
+        products.with(|products| {
+            products
+                .iter()
+                .flatten()
+                .filter(|product| {
+                    product.sku.to_lowercase().contains(&text)
+                        || product.name.to_lowercase().contains(&text)
+                })
+                .cloned()
+                .collect::<Vec<_>>()
+        })
+    };
+    view! {
+        <section class="stock">
+            <header class="title">
+                <h1>"Stock"</h1>
+                <input type="search" id="search" placeholder="Find a product" aria-label="Find a product" prop:value=text on:input=move |event| text.set(event_target_value(&event))/>
+            </header>
+            {move || failure.get().map(|what| view! { <Failed what again=load/> })}
+            <Show when=move || products.with(Option::is_some) fallback=|| view! { <Loading rows=10/> }>
+                <div class="table-frame">
+                <table>
+                    <thead><tr>
+                        <th scope="col">"SKU"</th><th scope="col">"Product"</th><th scope="col" class="number">"Price"</th>
+                        <th scope="col" class="number">"Available"</th><th scope="col" class="number">"Reserved"</th><th scope="col" class="number">"Shipped"</th><th scope="col"><span class="quiet">"Restock"</span></th>
+                    </tr></thead>
+                    <tbody>
+                        <For each=shown key=|product| (product.sku.clone(), product.available, product.reserved, product.shipped) let:product>
+                            <ProductRow product restocked/>
+                        </For>
+                    </tbody>
+                </table>
+                </div>
+            </Show>
+            <Restock restocked then=Callback::new(move |()| load())/>
+        </section>
+    }
+}
+
+#[component]
+fn ProductRow(product: Product, restocked: RwSignal<Option<Product>>) -> impl IntoView {
+    let session = use_session();
+    let whole = (product.available + product.reserved + product.shipped).max(1);
+    let low = product.available * 20 < whole;
+    let of_row = product.clone();
+    view! {
+        <tr data-sku=product.sku.clone()>
+            <td class="mono">{product.sku.clone()}</td>
+            <td>{product.name.clone()}</td>
+            <td class="mono number">{product.price.to_string()}</td>
+            <td class=if low { "mono number low" } else { "mono number" }>{count(product.available)}{low.then_some(view! { <span class="note">{if product.available == 0 { "none left" } else { "low" }}</span> })}</td>
+            <td class="mono number">{count(product.reserved)}</td>
+            <td class="mono number">{count(product.shipped)}</td>
+            <td><button class="button small" disabled=move || !session.is_signed_in() title=move || if session.is_signed_in() { "" } else { "Sign in first" }
+                on:click=move |_| restocked.set(Some(of_row.clone()))>"Restock…"</button></td>
+        </tr>
+    }
+}
+
+#[component]
+fn Restock(restocked: RwSignal<Option<Product>>, then: Callback<()>) -> impl IntoView {
+    let session = use_session();
+    let is_open = RwSignal::new(false);
+    let qty = RwSignal::new("10".to_owned());
+    let wrong = RwSignal::new(None::<String>);
+    let key = RwSignal::new(String::new());
+    Effect::new(move |_| {
+        if restocked.with(Option::is_some) {
+            key.set(browser::random_key());
+            wrong.set(None);
+            is_open.set(true);
+        }
+    });
+    Effect::new(move |_| {
+        if !is_open.get() && restocked.with_untracked(Option::is_some) {
+            restocked.set(None);
+        }
+    });
+    let submit = move |event: leptos::ev::SubmitEvent| {
+        event.prevent_default();
+        let Some(product) = restocked.get_untracked() else {
+            return;
+        };
+        let Some(units) = qty
+            .get_untracked()
+            .trim()
+            .parse::<u32>()
+            .ok()
+            .filter(|units| *units > 0)
+        else {
+            return wrong.set(Some(
+                "How many units? A whole number of 1 or more.".to_owned(),
+            ));
+        };
+        spawn_local(async move {
+            let (token, key) = (session.token(), key.get_untracked());
+            let sender = Sender {
+                token: token.as_deref(),
+                key: Some(&key),
+            };
+            let url = format!(
+                "{INVENTORY}/admin/products/{}/restock",
+                js_sys::encode_uri_component(&product.sku)
+            );
+            match api::post::<serde_json::Value>(&url, &json!({ "qty": units }), sender).await {
+                Ok(_) => {
+                    is_open.try_set(false);
+                    then.run(());
+                }
+                Err(failure) => {
+                    wrong.try_set(Some(failure.what));
+                }
+            }
+        });
+    };
+    let title = Signal::derive(move || {
+        restocked.with(|product| {
+            format!(
+                "Restock {}",
+                product.as_ref().map_or("", |product| product.sku.as_str())
+            )
+        })
+    });
+    view! {
+        <Dialog is_open title>
+            <form on:submit=submit>
+                <label for="units">"Units to add"</label>
+                <input id="units" inputmode="numeric" prop:value=qty on:input=move |event| { qty.set(event_target_value(&event)); key.set(browser::random_key()); }/>
+                <p class="wrong" role="alert">{wrong}</p>
+                <p class="hint">"They are available at once. Orders that were cancelled for lack of stock can be retried then."</p>
+                <div class="buttons">
+                    <button type="button" class="button" on:click=move |_| is_open.set(false)>"Cancel"</button>
+                    <button type="submit" class="button primary" id="restock">"Add"</button>
+                </div>
+            </form>
+        </Dialog>
+    }
+}

@@ -1,0 +1,390 @@
+//! What people do.
+
+use anyhow::{Context, Result, ensure};
+use sagaline_testkit::client::{order, timeline};
+use sagaline_testkit::topics::produce;
+use serde_json::{Value, json};
+
+use crate::World;
+use crate::browser::Browser;
+use crate::fate::{Fate, order_id};
+
+/// The row of an order in the list.
+fn row(id: &str) -> String {
+    format!(".row:has(a[href='/orders/{id}'])")
+}
+
+impl World {
+    /// Places an order of one unit of `SKU-1` with these fates, by HTTP.
+    pub async fn place(&self, prefix: &str, fates: &[Fate]) -> Result<String> {
+        self.client
+            .accepted(&order(&order_id(prefix, fates), "SKU-1", 1))
+            .await
+    }
+
+    /// Signs in and opens a view.
+    async fn open(&self, browser: &Browser, path: &str) -> Result<()> {
+        browser.go_as(&self.stack.token("ann")?, path).await
+    }
+}
+
+/// The names of an order's events as the page shows them, in order.
+async fn shown_events(browser: &Browser) -> Result<Vec<String>> {
+    let ids = browser.run("return [...document.querySelectorAll('#events tbody tr')].map(row => row.dataset.event)").await?;
+    Ok(serde_json::from_value(ids)?)
+}
+
+async fn known_events(world: &World, id: &str) -> Result<Vec<String>> {
+    let order = world
+        .client
+        .projection(id)
+        .await?
+        .context("the order is not known")?;
+    let events = order["timeline"].as_array().context("no timeline")?;
+    Ok(events
+        .iter()
+        .filter_map(|event| event["eventId"].as_str().map(str::to_owned))
+        .collect())
+}
+
+pub async fn an_order_placed_elsewhere_is_seen_to_ship_without_a_reload(
+    world: &mut World,
+    browser: &Browser,
+) -> Result<()> {
+    browser.go("/orders").await?;
+    browser.shows("#link-state", "Live").await?;
+    browser.run("window.neverReloaded = true").await?;
+    let id = world.place("seen", &[Fate::Ships]).await?;
+    browser.shows(&row(&id), "Confirmed").await?;
+    browser.shows(&row(&id), "Shipped").await?;
+    browser.click(&format!("a[href='/orders/{id}']")).await?;
+    browser.shows(".node-name", "Confirmed").await?;
+    ensure!(
+        browser.run("return window.neverReloaded").await? == true,
+        "the page was loaded again"
+    );
+    browser.page.back().await?;
+    browser.shows("h1", "Orders").await?;
+    browser.shows(&row(&id), "Confirmed").await
+}
+
+pub async fn an_order_placed_in_the_form_is_followed_to_its_end(
+    world: &mut World,
+    browser: &Browser,
+) -> Result<()> {
+    browser.go("/new").await?;
+    browser.fill("input[name=qty]", "0").await?;
+    browser.click("#place").await?;
+    browser.shows(".wrong", "How many?").await?;
+    browser.fill("input[name=qty]", "3").await?;
+    browser.fill("input[name=customer]", "c-42").await?;
+    browser.click("#place").await?;
+    browser
+        .until(
+            "the order's page",
+            "return /^\\/orders\\/.+/.test(location.pathname)",
+        )
+        .await?;
+    browser.shows("#events", "Placed").await?;
+    browser.until("an outcome", "return [...document.querySelectorAll('.facts .pill')].some(p => /Confirmed|Cancelled/.test(p.textContent))").await?;
+    browser.shows(".facts", "c-42").await?;
+    let id = browser
+        .run("return decodeURIComponent(location.pathname.split('/')[2])")
+        .await?;
+    let id = id.as_str().context("no id")?.to_owned();
+    world.client.outcome(&id).await?;
+    Ok(())
+}
+
+pub async fn without_a_token_there_is_nothing_to_press(
+    world: &mut World,
+    browser: &Browser,
+) -> Result<()> {
+    let id = world.place("readonly", &[Fate::Ships]).await?;
+    world.client.outcome_is(&id, "CONFIRMED").await?;
+    browser.go(&format!("/orders/{id}")).await?;
+    let refund = browser.find("[data-action=Refund]").await?;
+    ensure!(!refund.is_enabled().await?, "a refund is offered to nobody");
+    browser.shows(".facts", "Sign in to act").await?;
+    browser.go("/audit").await?;
+    browser.shows(".empty", "Sign in").await?;
+    browser.click("#sign-in").await?;
+    browser.fill("#token", "nonsense").await?;
+    browser.click("#token-submit").await?;
+    browser.shows("#token-wrong", "no token").await
+}
+
+pub async fn a_declined_payment_shows_its_compensation_and_a_double_click_retries_once(
+    world: &mut World,
+    browser: &Browser,
+) -> Result<()> {
+    let id = world
+        .place("declined", &[Fate::Declined, Fate::Ships])
+        .await?;
+    world.open(browser, &format!("/orders/{id}")).await?;
+    browser.find(".node.failure.bad").await?;
+    browser.find(".node.compensation.undone").await?;
+    browser.find(".arrow.undone").await?;
+    browser.click("[data-action='Retry payment']").await?;
+    browser.find("dialog[open] #confirm").await?;
+    browser
+        .run("const b = document.querySelector('dialog[open] #confirm'); b.click(); b.click()")
+        .await?;
+    browser.shows(".attempt-name", "Attempt 2").await?;
+    browser.shows(".facts", "Confirmed").await?;
+    let order = world.client.outcome_is(&id, "CONFIRMED").await?;
+    let retries = timeline(&order)
+        .iter()
+        .filter(|name| *name == "OrderRetried")
+        .count();
+    ensure!(retries == 1, "two clicks started {retries} attempts");
+    Ok(())
+}
+
+pub async fn a_cancel_is_asked_for_and_its_outcome_stands_in_the_timeline(
+    world: &mut World,
+    browser: &Browser,
+) -> Result<()> {
+    world.open(browser, "/orders").await?;
+    // The gateway fails at first for this one, so it is in flight for a while.
+    let id = world.place("flaky-cancelled", &[Fate::Ships]).await?;
+    browser.click(&format!("a[href='/orders/{id}']")).await?;
+    browser.click("[data-action='Cancel order']").await?;
+    browser.click("dialog[open] #confirm").await?;
+    browser.shows(".node-name", "Cancel asked").await?;
+    browser.until("an outcome", "return [...document.querySelectorAll('.facts .pill')].some(p => /Confirmed|Cancelled/.test(p.textContent))").await
+}
+
+pub async fn a_shipped_order_is_refunded_once_and_then_nothing_is_offered(
+    world: &mut World,
+    browser: &Browser,
+) -> Result<()> {
+    let id = world.place("refunded", &[Fate::Ships]).await?;
+    world.client.outcome_is(&id, "CONFIRMED").await?;
+    world.open(browser, &format!("/orders/{id}")).await?;
+    browser.click("[data-action=Refund]").await?;
+    browser.shows("dialog[open]", "stays confirmed").await?;
+    browser.click("dialog[open] #confirm").await?;
+    browser.shows(".node-name", "Refunded").await?;
+    browser
+        .until(
+            "nothing is offered",
+            "return document.querySelector('[data-action]') === null",
+        )
+        .await
+}
+
+pub async fn a_retry_needs_no_mouse(world: &mut World, browser: &Browser) -> Result<()> {
+    let id = world
+        .place("keyboard", &[Fate::Declined, Fate::Ships])
+        .await?;
+    world.client.outcome_is(&id, "CANCELLED").await?;
+    world.open(browser, "/orders").await?;
+    browser.shows(&row(&id), "Cancelled").await?;
+    let keys = |keys: &'static str| async move {
+        let active = browser.page.active_element().await?;
+        active.send_keys(keys).await?;
+        anyhow::Ok(())
+    };
+    keys("/").await?;
+    browser
+        .until(
+            "the search has the focus",
+            "return document.activeElement.id === 'search'",
+        )
+        .await?;
+    browser.page.active_element().await?.send_keys(&id).await?;
+    browser
+        .until(
+            "one row",
+            "return document.querySelectorAll('#order-rows .row').length === 1",
+        )
+        .await?;
+    // Out of the search, to the first row, into the order.
+    browser.run("document.activeElement.blur()").await?;
+    keys("j").await?;
+    keys("\u{E007}").await?;
+    browser.find("[data-action='Retry payment']").await?;
+    for _ in 0..60 {
+        if browser
+            .run("return !!document.activeElement.dataset.action")
+            .await?
+            == true
+        {
+            break;
+        }
+        keys("\u{E004}").await?;
+    }
+    keys("\u{E007}").await?;
+    browser.find("dialog[open]").await?;
+    for _ in 0..6 {
+        if browser
+            .run("return document.activeElement.id === 'confirm'")
+            .await?
+            == true
+        {
+            break;
+        }
+        keys("\u{E004}").await?;
+    }
+    keys("\u{E007}").await?;
+    browser.shows(".facts", "Confirmed").await
+}
+
+pub async fn poison_is_understood_edited_and_redriven_and_its_order_completes(
+    world: &mut World,
+    browser: &Browser,
+) -> Result<()> {
+    let id = order_id("poisoned", &[Fate::Ships]);
+    let topic = "order.OrderCreated.v1";
+    let event = json!({
+        "eventId": format!("{id}-created"), "type": topic, "version": 1, "timestamp": "2026-01-31T12:00:00Z",
+        "correlationId": id, "key": id, "headers": {},
+        "payload": { "orderId": id, "items": [{ "sku": "SKU-1", "qty": 0, "price": 10 }], "total": 10 }
+    });
+    produce(
+        &world.client.addresses().kafka,
+        topic,
+        Some(id.as_bytes()),
+        Some(event.to_string().as_bytes()),
+    )
+    .await?;
+    world.open(browser, "/dead-letters").await?;
+    let link = format!("//a[contains(., '{id}')]");
+    browser.shows(".letter a", &id).await?;
+    browser
+        .page
+        .find(fantoccini::Locator::XPath(&link))
+        .await?
+        .click()
+        .await?;
+    browser.shows(".complaints", "qty").await?;
+    browser.click("#edit").await?;
+    let good =
+        json!({ "orderId": id, "items": [{ "sku": "SKU-1", "qty": 1, "price": 10 }], "total": 10 });
+    browser.fill("#payload", "{").await?;
+    browser.shows("#payload-wrong", "no JSON").await?;
+    browser.fill("#payload", &good.to_string()).await?;
+    browser.click("#edit-redrive").await?;
+    browser.click("dialog[open] #confirm").await?;
+    world.client.outcome_is(&id, "CONFIRMED").await?;
+    browser.go(&format!("/orders/{id}")).await?;
+    browser.shows(".facts", "Confirmed").await?;
+    browser.shows(".node-name", "Dead, redriven").await
+}
+
+pub async fn what_looks_like_html_stays_text(world: &mut World, browser: &Browser) -> Result<()> {
+    let evil = "<img src=x onerror=\"window.pwned=1\"><script>window.pwned=1</script>";
+    let mut body: Value = order(&order_id("markup", &[Fate::Ships]), "SKU-1", 1);
+    body["customerId"] = evil.into();
+    let (status, answer) = world.client.place(&body).await?;
+    let mut seen = vec!["/orders".to_owned(), "/dead-letters".to_owned()];
+    if status.is_success() {
+        seen.push(format!(
+            "/orders/{}",
+            answer["orderId"].as_str().unwrap_or_default()
+        ));
+    }
+    let key = format!("markup-{}", evil.len());
+    produce(
+        &world.client.addresses().kafka,
+        "payment.PaymentAuthorized.v1",
+        Some(key.as_bytes()),
+        Some(evil.as_bytes()),
+    )
+    .await?;
+    for path in seen {
+        browser.go(&path).await?;
+        browser.run("return new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))").await?;
+        ensure!(
+            browser.run("return window.pwned === undefined").await? == true,
+            "{path} ran what was only data"
+        );
+    }
+    browser.go("/dead-letters").await?;
+    browser.shows(".letter a", &key).await?;
+    browser
+        .page
+        .find(fantoccini::Locator::XPath(&format!(
+            "//a[contains(., '{key}')]"
+        )))
+        .await?
+        .click()
+        .await?;
+    browser.shows("pre.json", "<script>").await?;
+    ensure!(
+        browser.run("return window.pwned === undefined").await? == true,
+        "a dead letter was run"
+    );
+    Ok(())
+}
+
+pub async fn stock_that_is_added_is_there_and_the_audit_names_who_acted(
+    world: &mut World,
+    browser: &Browser,
+) -> Result<()> {
+    world.open(browser, "/stock").await?;
+    browser.fill("#search", "LIMITED-1").await?;
+    let available = "return document.querySelector('tr[data-sku=\"LIMITED-1\"]')?.cells[3].textContent.replace(/\\D/g, '') | 0";
+    browser.find("tr[data-sku='LIMITED-1']").await?;
+    let before = browser
+        .run(available)
+        .await?
+        .as_u64()
+        .context("no number")?;
+    browser.click("tr[data-sku='LIMITED-1'] button").await?;
+    browser.fill("#units", "7").await?;
+    browser.click("#restock").await?;
+    browser
+        .until("seven more", &format!("{available} === {}", before + 7))
+        .await?;
+    browser.go("/audit").await?;
+    browser.shows("tbody", "ann").await
+}
+
+pub async fn a_lost_connection_heals_without_gap_or_double(
+    world: &mut World,
+    browser: &Browser,
+) -> Result<()> {
+    let id = world
+        .place("healed", &[Fate::Declined, Fate::Ships])
+        .await?;
+    world.client.outcome_is(&id, "CANCELLED").await?;
+    browser.go(&format!("/orders/{id}")).await?;
+    browser.shows("#link-state", "Live").await?;
+    browser.shows(".facts", "Cancelled").await?;
+    browser.run("window.neverReloaded = true").await?;
+    world.stack.kill_9("sagaline")?;
+    browser.shows("#link-state", "Connection lost").await?;
+    browser.shows(".outage", "does not answer").await?;
+    world.stack.restart("sagaline").await?;
+    let (status, answer) = world.client.retry(&id, "payment").await?;
+    ensure!(status == 202, "{status} {answer}");
+    world.client.outcome_is(&id, "CONFIRMED").await?;
+    browser.shows("#link-state", "Live").await?;
+    browser.shows(".facts", "Confirmed").await?;
+    let known = known_events(world, &id).await?;
+    browser
+        .until(
+            "every event",
+            &format!(
+                "return document.querySelectorAll('#events tbody tr').length === {}",
+                known.len()
+            ),
+        )
+        .await?;
+    ensure!(
+        shown_events(browser).await? == known,
+        "the page shows other events than the read model"
+    );
+    ensure!(
+        browser.run("return window.neverReloaded").await? == true,
+        "the page was loaded again"
+    );
+    browser
+        .until(
+            "the outage is over",
+            "return document.querySelector('.outage') === null",
+        )
+        .await
+}

@@ -1,0 +1,26 @@
+//! What the dashboard shows and allows, without a browser: everything here is a pure function and is tested natively.
+//! Time is an argument; what is drawn is numbers here and SVG there.
+
+mod actions;
+mod book;
+mod chart;
+mod event;
+mod fold;
+mod lanes;
+mod letters;
+mod order_form;
+mod text;
+mod token;
+mod tone;
+
+pub use actions::{Action, Offer, offers};
+pub use book::{Book, Counts, Filter, Standing};
+pub use chart::{Axis, Series, axis, path};
+pub use event::{Kind, Lane, lane, name, said};
+pub use fold::Timeline;
+pub use lanes::{Arrow, Band, Drawing, Node, Row, draw};
+pub use letters::{Group, decoded, groups, payload_of};
+pub use order_form::{Draft, DraftLine, Wrong};
+pub use text::{ago, count, duration, exact, rate};
+pub use token::Token;
+pub use tone::{Tone, label, outcome_tone, status_tone};

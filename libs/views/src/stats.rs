@@ -1,0 +1,82 @@
+//! `GET /stats`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What is counted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stats {
+    /// All orders.
+    pub total: u64,
+    /// By `currentStatus`.
+    pub by_status: BTreeMap<String, u64>,
+    /// By `outcome`.
+    pub by_outcome: BTreeMap<String, u64>,
+    /// Without an outcome.
+    pub in_flight: u64,
+    /// In flight for longer than the saga timeout.
+    pub stalled: u64,
+    /// Per second.
+    pub throughput: Throughput,
+    /// From the placing of an order to its outcome.
+    pub latency_ms: Latency,
+    /// How far the read model is behind.
+    pub projector: Projector,
+    /// Messages that wait for an operator.
+    pub dead_letters: WaitingLetters,
+}
+
+/// Per second.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Throughput {
+    /// Orders placed.
+    pub created: Rates,
+    /// Orders that reached an outcome.
+    pub finished: Rates,
+    /// Events projected.
+    pub events: Rates,
+}
+
+/// Over the last second, ten and sixty.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Rates {
+    /// One.
+    #[serde(rename = "1s")]
+    pub second: f64,
+    /// Ten.
+    #[serde(rename = "10s")]
+    pub ten: f64,
+    /// Sixty.
+    #[serde(rename = "60s")]
+    pub sixty: f64,
+}
+
+/// Percentiles in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Latency {
+    /// Half took no longer.
+    pub p50: f64,
+    /// 95 of 100 took no longer.
+    pub p95: f64,
+    /// 99 of 100 took no longer.
+    pub p99: f64,
+    /// The longest.
+    pub max: f64,
+}
+
+/// How far the read model is behind.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Projector {
+    /// In milliseconds.
+    pub lag_ms: f64,
+}
+
+/// Messages that wait for an operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingLetters {
+    /// How many; 1000 means so many or more.
+    pub waiting: u64,
+}
