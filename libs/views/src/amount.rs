@@ -22,6 +22,7 @@ impl Amount {
     }
 
     /// So many times it.
+    #[must_use]
     pub fn times(self, count: u32) -> Self {
         Self(self.0.saturating_mul(count.into()))
     }
