@@ -70,8 +70,22 @@ impl Plan {
         // from one of after. See docs/reliability.md, "Known limits".
         if steps.iter().any(|step| step.what == What::Rebuild) {
             climate.save_late = 0;
-            // And its end is told by clocks.
-            steps.retain(|step| !matches!(step.what, What::Clock { .. }));
+            // And its end is told by clocks: it ends when nothing came for a while.
+            let silences = |step: &Step| {
+                matches!(
+                    step.what,
+                    What::Clock { .. }
+                        | What::Pause {
+                            service: Service::ReadModel,
+                            ..
+                        }
+                        | What::Outage {
+                            what: Dependency::Broker,
+                            ..
+                        }
+                )
+            };
+            steps.retain(|step| !silences(step));
         }
         steps.sort_by_key(|step| step.at_ms);
         Self {
