@@ -266,8 +266,8 @@ fn Lanes(one: One, events: Memo<Vec<Entry>>) -> impl IntoView {
             <div class="lane-scroll" tabindex="0" role="group" aria-label="Timeline: a row for each service, time from left to right. The events stand in the table below as well.">
                 <svg width=move || drawing.with(|d| d.width) height=move || drawing.with(|d| d.height)>
                     <defs>
-                        <marker id="tip" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z"/></marker>
-                        <marker id="tip-undone" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z"/></marker>
+                        <marker id="tip" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="5" markerHeight="5" orient="auto"><path d="M0 0L8 4L0 8z"/></marker>
+                        <marker id="tip-undone" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="5" markerHeight="5" orient="auto"><path d="M0 0L8 4L0 8z"/></marker>
                     </defs>
                     {move || drawing.with(|drawing| {
                         let (width, height) = (drawing.width, drawing.height);

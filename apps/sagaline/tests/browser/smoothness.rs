@@ -62,8 +62,8 @@ pub async fn ten_thousand_orders_scroll_while_more_flow_in(
     let began = Instant::now();
     while browser.run(listed).await?.as_u64().unwrap_or(0) < ORDERS as u64 {
         ensure!(
-            began.elapsed() < Duration::from_secs(70),
-            "only {} orders are listed after 70 s",
+            began.elapsed() < Duration::from_secs(90),
+            "only {} orders are listed after 90 s",
             browser.run(listed).await?
         );
         tokio::time::sleep(Duration::from_millis(250)).await;
