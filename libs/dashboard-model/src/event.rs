@@ -106,9 +106,8 @@ impl Kind {
             Self::End if entry.r#type.contains("Confirmed") => Tone::Good,
             Self::End | Self::Failure | Self::Refusal => Tone::Bad,
             Self::Compensation => Tone::Undone,
-            Self::Command => Tone::Plain,
             Self::Dead if entry.status.as_deref() == Some("dead") => Tone::Waiting,
-            Self::Dead => Tone::Plain,
+            Self::Command | Self::Dead => Tone::Plain,
         }
     }
 }

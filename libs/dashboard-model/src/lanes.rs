@@ -327,10 +327,17 @@ mod tests {
                 .unwrap()]
         };
         let told_by: Vec<Lane> = drawing.nodes.iter().map(row).collect();
-        use Lane::{Inventory, Operator, Order, Payment};
         assert_eq!(
             told_by,
-            [Order, Inventory, Payment, Payment, Order, Operator, Order]
+            [
+                Lane::Order,
+                Lane::Inventory,
+                Lane::Payment,
+                Lane::Payment,
+                Lane::Order,
+                Lane::Operator,
+                Lane::Order
+            ]
         );
     }
 

@@ -6,6 +6,7 @@
     clippy::panic,
     clippy::disallowed_methods,
     clippy::type_complexity,
+    clippy::maybe_infinite_iter,
     unreachable_pub,
     missing_docs,
     reason = "a test fails by panicking, looks at the clock, and its modules are nobody else's"
