@@ -34,7 +34,7 @@ use browser::{Browser, Driver};
 /// Fates of payments and shipments follow from order ids at these rates; see [`fate`].
 pub const RATE: &str = "0.3";
 /// How long one scenario may take, with everything that it waits for.
-const SCENARIO_LIMIT: Duration = Duration::from_secs(120);
+const SCENARIO_LIMIT: Duration = Duration::from_mins(2);
 
 const FLAGS: [(&str, &str); 5] = [
     ("--payment-decline-rate", RATE),
