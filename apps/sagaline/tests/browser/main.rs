@@ -40,7 +40,7 @@ const FLAGS: [(&str, &str); 5] = [
     ("--payment-decline-rate", RATE),
     ("--carrier-failure-rate", RATE),
     ("--gateway-flaky-prefix", "flaky-"),
-    ("--gateway-flaky-times", "3"),
+    ("--gateway-flaky-times", "2"),
     ("--saga-timeout", "30s"),
 ];
 

@@ -325,7 +325,7 @@ pub async fn stock_that_is_added_is_there_and_the_audit_names_who_acted(
 ) -> Result<()> {
     world.open(browser, "/stock").await?;
     browser.fill("#search", "LIMITED-1").await?;
-    let available = "return document.querySelector('tr[data-sku=\"LIMITED-1\"]')?.cells[3].textContent.replace(/\\D/g, '') | 0";
+    let available = "return (document.querySelector('tr[data-sku=\"LIMITED-1\"]')?.cells[3].textContent.replace(/\\D/g, '') | 0)";
     browser.find("tr[data-sku='LIMITED-1']").await?;
     let before = browser
         .run(available)
