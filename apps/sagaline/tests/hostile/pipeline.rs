@@ -46,6 +46,7 @@ impl Pipeline {
                 .arg(format!("--{name}-port"))
                 .arg(port.number().to_string());
         }
+        command.args(["--dashboard-port", "0"]);
         let log = folder.path().join("log");
         let process = Process::spawn("sagaline", command, "ready {", &log).unwrap();
         process.ready(LIMIT).await.unwrap();
