@@ -3,6 +3,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
+use crate::idempotency::IdempotencyKey;
 use crate::problem::PROBLEM_JSON;
 
 pub(super) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
@@ -88,10 +89,7 @@ impl Operation {
     #[must_use]
     pub fn idempotent(self) -> Self {
         let about = "The same key again is the same request: 1 to 128 printable characters";
-        // Headers are bytes: beyond ASCII clients disagree about which. Ours are read as UTF-8.
-        let schema =
-            json!({ "type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$" });
-        self.header("Idempotency-Key", about, schema)
+        self.header(IdempotencyKey::HEADER, about, IdempotencyKey::schema())
     }
 
     fn parameter(
