@@ -57,6 +57,8 @@ impl Process {
             .args(["--exact", "child_process", "--ignored", "--nocapture"])
             .env(DIRECTORY, directory)
             .stdout(Stdio::piped())
+            // may be a file, which cannot grow either
+            .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
