@@ -12,7 +12,10 @@ use bytes::Bytes;
 use futures::future::{BoxFuture, join_all};
 use serde_json::{Value, json};
 
-use crate::{Index, ListQuery, Rank, SaveResult, Store, Stored, Write};
+use crate::{
+    BODY_BYTES_MAX, Index, ListQuery, NAME_BYTES_MAX, Rank, SaveResult, Store, StoreError, Stored,
+    Write,
+};
 
 use SaveResult::{Conflict, Saved};
 
@@ -40,6 +43,8 @@ const CASES: &[(&str, Case)] = cases![
     a_batch_may_be_large,
     ids_may_be_any_text_of_two_hundred_bytes,
     a_body_may_be_a_megabyte,
+    names_may_be_as_long_as_the_limit,
+    what_no_store_can_hold_is_refused_by_name_and_nothing_is_written,
     bodies_come_back_as_equal_json,
     the_store_answers_a_ping,
 ];
@@ -432,6 +437,36 @@ async fn a_body_may_be_a_megabyte(subject: Subject) {
     subject.save_all(vec![large]).await;
     let loaded = subject.load("a").await.unwrap();
     assert_eq!(value(&loaded.body)["text"], text);
+}
+
+async fn names_may_be_as_long_as_the_limit(subject: Subject) {
+    let name = "x".repeat(NAME_BYTES_MAX);
+    subject
+        .save_all(vec![ranked(&name, 0, Some(&name), Some(1))])
+        .await;
+    assert_eq!(subject.list(Some(&name), None, 9).await, [name]);
+}
+
+async fn what_no_store_can_hold_is_refused_by_name_and_nothing_is_written(subject: Subject) {
+    let long = "x".repeat(NAME_BYTES_MAX + 1);
+    let mut large = write("large", 0);
+    large.body = Bytes::from(json!({ "text": "x".repeat(BODY_BYTES_MAX) }).to_string());
+    for unfit in [
+        write("", 0),
+        write(&long, 0),
+        ranked("tagged", 0, Some(&long), Some(1)),
+        large,
+    ] {
+        let id = unfit.id.clone();
+        let batch = vec![write("a", 0), unfit, write("b", 0)];
+        let saved = subject.store.save(&subject.collection, batch).await;
+        let is_blamed =
+            matches!(&saved, Err(StoreError::Unusable { id: named, .. }) if *named == id);
+        assert!(is_blamed, "{id:.9}: {saved:?}");
+        assert_eq!(subject.count().await, 0, "{id:.9}");
+        assert_eq!(subject.load(&id).await, None);
+    }
+    subject.save_all(vec![write("a", 0), write("b", 0)]).await;
 }
 
 async fn bodies_come_back_as_equal_json(subject: Subject) {

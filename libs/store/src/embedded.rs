@@ -24,7 +24,7 @@ use crate::embedded::cell::EngineCell;
 use crate::embedded::engine::Engine;
 use crate::embedded::failure::Failure;
 use crate::embedded::queue::WriterHandle;
-use crate::{ListQuery, SaveResult, Store, StoreError, Stored, Write};
+use crate::{ListQuery, SaveResult, Store, StoreError, Stored, Write, port};
 
 /// More documents than this are read on a thread that may block.
 const INLINE_LOADS_MAX: usize = 64;
@@ -154,7 +154,7 @@ impl Store for EmbeddedStore {
         if writes.is_empty() {
             return Ok(Vec::new());
         }
-        record::check(collection, &writes)?;
+        port::check(collection, &writes)?;
         let count = writes.len();
         let reply = self.writer.save(collection, writes);
         let operation = || format!("save {count} documents of {collection}");

@@ -11,7 +11,7 @@ use foldhash::fast::RandomState;
 use parking_lot::RwLock;
 
 use crate::memory::collection::Collection;
-use crate::{ListQuery, SaveResult, Store, StoreError, Stored, Write};
+use crate::{ListQuery, SaveResult, Store, StoreError, Stored, Write, port};
 
 /// How much a [`MemoryStore`] keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +86,7 @@ impl Store for MemoryStore {
         collection: &str,
         writes: Vec<Write>,
     ) -> Result<Vec<SaveResult>, StoreError> {
+        port::check(collection, &writes)?;
         let collection = self.existing_or_new(collection);
         let mut replaced = Vec::with_capacity(writes.len());
         let results = collection.write().save(writes, &mut replaced);

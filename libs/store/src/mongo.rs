@@ -25,7 +25,7 @@ use tokio::sync::OnceCell;
 
 use crate::mongo::bson::BodyError;
 use crate::mongo::failure::Failure;
-use crate::{ListQuery, SaveResult, Store, StoreError, Stored, Write};
+use crate::{ListQuery, SaveResult, Store, StoreError, Stored, Write, port};
 
 /// Documents that are removed by one command when a collection is cleared.
 const CLEAR_STEP: u64 = 10_000;
@@ -198,6 +198,7 @@ impl Store for MongoStore {
         if writes.is_empty() {
             return Ok(Vec::new());
         }
+        port::check(collection, &writes)?;
         let operation = || format!("save {} documents of {collection}", writes.len());
         let save = async {
             self.indexed(collection).await?;
