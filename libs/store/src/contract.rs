@@ -35,7 +35,9 @@ const CASES: &[(&str, Case)] = cases![
     a_document_that_is_due_no_more_is_not_found,
     listings_come_highest_first_and_in_pages,
     a_document_moves_between_tags,
+    documents_are_counted_by_tag,
     scanning_meets_every_document_by_id,
+    only_the_expected_version_is_removed,
     clearing_leaves_nothing_and_the_collection_usable,
     collections_do_not_see_each_other,
     concurrent_increments_are_all_counted,
@@ -288,6 +290,72 @@ async fn a_document_moves_between_tags(subject: Subject) {
     subject.save_all(vec![ranked("a", 3, None, None)]).await;
     assert!(subject.list(None, None, 10).await.is_empty());
     assert!(subject.list(Some("done"), None, 10).await.is_empty());
+}
+
+async fn documents_are_counted_by_tag(subject: Subject) {
+    let count = async |tag: &str| {
+        let counted = subject.store.count_tagged(&subject.collection, tag).await;
+        counted.unwrap()
+    };
+    assert_eq!(count("new").await, 0, "a collection need not be created");
+    let (t, other) = (Some("new"), Some("newer"));
+    subject
+        .save_all(vec![
+            ranked("a", 0, t, Some(i64::MAX)),
+            ranked("b", 0, t, Some(i64::MIN)),
+            ranked("c", 0, other, Some(1)),
+            ranked("unranked", 0, t, None),
+            ranked("untagged", 0, None, Some(1)),
+        ])
+        .await;
+    assert_eq!((count("new").await, count("newer").await), (2, 1));
+    assert_eq!((count("ne").await, count("").await), (0, 0));
+    subject
+        .save_all(vec![
+            ranked("a", 1, other, Some(1)),
+            ranked("b", 1, t, Some(2)),
+        ])
+        .await;
+    assert_eq!((count("new").await, count("newer").await), (1, 2));
+    subject.save_all(vec![ranked("b", 2, t, None)]).await;
+    assert_eq!(count("new").await, 0);
+}
+
+async fn only_the_expected_version_is_removed(subject: Subject) {
+    let remove = async |documents: &[(&str, u64)]| {
+        let documents = documents
+            .iter()
+            .map(|(id, version)| ((*id).to_owned(), *version));
+        let removed = subject
+            .store
+            .remove(&subject.collection, documents.collect());
+        removed.await.unwrap();
+    };
+    remove(&[]).await;
+    remove(&[("nobody", 0), ("a", 1)]).await;
+    let full = |id, expected| {
+        let mut full = ranked(id, expected, Some("t"), Some(1));
+        full.index.due = Some(1);
+        full
+    };
+    subject
+        .save_all(vec![full("a", 0), full("b", 0), full("c", 0)])
+        .await;
+    subject.save_all(vec![full("b", 1)]).await;
+    remove(&[("a", 1), ("b", 1), ("c", 0), ("nobody", 1)]).await;
+    assert_eq!(subject.load("a").await, None);
+    assert_eq!(subject.scan(None, 9).await, ["b", "c"]);
+    assert_eq!(subject.list(Some("t"), None, 9).await, ["c", "b"]);
+    assert_eq!(subject.list(None, None, 9).await, ["c", "b"]);
+    assert_eq!(subject.due(1, 9).await.len(), 2);
+    assert_eq!(subject.count().await, 2);
+    // what was removed is not there for anyone who still knows its version, and may come again
+    assert_eq!(subject.save(vec![full("a", 1)]).await, [Conflict]);
+    subject.save_all(vec![full("a", 0)]).await;
+    remove(&[("b", 2), ("c", 1), ("a", 1)]).await;
+    assert_eq!(subject.count().await, 0);
+    assert!(subject.list(None, None, 9).await.is_empty());
+    assert!(subject.due(1, 9).await.is_empty());
 }
 
 async fn scanning_meets_every_document_by_id(subject: Subject) {

@@ -198,6 +198,24 @@ impl Store for EmbeddedStore {
         self.read_here(collection, "count", |engine| Ok(engine.count(collection)))
     }
 
+    async fn count_tagged(&self, collection: &str, tag: &str) -> Result<u64, StoreError> {
+        let (name, tag) = (collection.to_owned(), tag.to_owned());
+        self.read_aside(collection, "count documents of", move |engine| {
+            engine.count_tagged(&name, &tag)
+        })
+        .await
+    }
+
+    async fn remove(
+        &self,
+        collection: &str,
+        documents: Vec<(String, u64)>,
+    ) -> Result<(), StoreError> {
+        let operation = || format!("remove documents of {collection}");
+        let reply = self.writer.remove(collection, documents);
+        self.wait(collection, operation, reply).await
+    }
+
     async fn clear(&self, collection: &str) -> Result<(), StoreError> {
         let operation = || format!("clear {collection}");
         let reply = self.writer.clear(collection);

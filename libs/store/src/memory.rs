@@ -133,6 +133,25 @@ impl Store for MemoryStore {
         })
     }
 
+    async fn count_tagged(&self, collection: &str, tag: &str) -> Result<u64, StoreError> {
+        Ok(match self.existing(collection) {
+            Some(collection) => collection.read().tagged(tag) as u64,
+            None => 0,
+        })
+    }
+
+    async fn remove(
+        &self,
+        collection: &str,
+        documents: Vec<(String, u64)>,
+    ) -> Result<(), StoreError> {
+        if let Some(collection) = self.existing(collection) {
+            let removed = collection.write().remove(&documents);
+            drop(removed);
+        }
+        Ok(())
+    }
+
     async fn clear(&self, collection: &str) -> Result<(), StoreError> {
         if let Some(collection) = self.existing(collection) {
             let empty = Collection::new(self.limits.settled_max);

@@ -68,7 +68,9 @@ impl Write {
 
 /// Refuses a batch with a write that not every store can hold, before any of it is written.
 pub(crate) fn check(collection: &str, writes: &[Write]) -> Result<(), StoreError> {
-    let unfit = writes.iter().find_map(|write| Some((write, write.unfit()?)));
+    let unfit = writes
+        .iter()
+        .find_map(|write| Some((write, write.unfit()?)));
     unfit.map_or(Ok(()), |(write, unfit)| {
         Err(StoreError::Unusable {
             collection: collection.to_owned(),
@@ -169,6 +171,17 @@ pub trait Store: Send + Sync + 'static {
 
     /// How many documents a collection has.
     async fn count(&self, collection: &str) -> Result<u64, StoreError>;
+
+    /// How many documents with this [`Index::tag`] are listed. No document is read for it.
+    async fn count_tagged(&self, collection: &str, tag: &str) -> Result<u64, StoreError>;
+
+    /// Removes many documents, each only if it has still this version; others are left as they are. A batch names each id at most
+    /// once. The versions of a document that comes again begin anew.
+    async fn remove(
+        &self,
+        collection: &str,
+        documents: Vec<(String, u64)>,
+    ) -> Result<(), StoreError>;
 
     /// Removes every document of a collection.
     async fn clear(&self, collection: &str) -> Result<(), StoreError>;

@@ -117,6 +117,20 @@ impl Store for FakeStore {
         self.memory.count(collection).await
     }
 
+    async fn count_tagged(&self, collection: &str, tag: &str) -> Result<u64, StoreError> {
+        self.check()?;
+        self.memory.count_tagged(collection, tag).await
+    }
+
+    async fn remove(
+        &self,
+        collection: &str,
+        documents: Vec<(String, u64)>,
+    ) -> Result<(), StoreError> {
+        self.check()?;
+        self.memory.remove(collection, documents).await
+    }
+
     async fn clear(&self, collection: &str) -> Result<(), StoreError> {
         self.check()?;
         self.memory.clear(collection).await
