@@ -18,8 +18,8 @@ fn listing(id: &'static str, summary: &'static str) -> Operation {
     Operation::new(id, summary)
         .query(
             "limit",
-            "How many, 50 when it is left out",
-            json!({ "type": "integer", "minimum": 1, "maximum": 100 }),
+            "How many, 50 when it is left out; 100 are given at most",
+            json!({ "type": "integer", "minimum": 1 }),
         )
         .query(
             "cursor",
