@@ -302,3 +302,21 @@ async fn nothing_is_decided_about_a_letter_while_the_read_model_is_rebuilt() {
         .unwrap();
     assert_eq!(world.post(uri, "").await.0, StatusCode::ACCEPTED);
 }
+
+#[tokio::test]
+async fn all_letters_that_wait_are_counted() {
+    let world = World::new();
+    let letters: Vec<Event> = (0..1_100)
+        .map(|n| {
+            let mut letter = numbered(n, "payment-service");
+            if let Payload::DeadLetter(dead) = &mut letter.payload {
+                dead.order_id = None;
+            }
+            letter.order_id = None;
+            letter
+        })
+        .collect();
+    world.project(&letters).await;
+    let (_, stats) = world.get("/stats").await;
+    assert_eq!(stats["deadLetters"]["waiting"], 1_100);
+}
