@@ -109,7 +109,7 @@ pub(crate) fn plan(
         order_id: Some(order_id.clone()),
         payload: RedriveRequested {
             order_id,
-            dead_letter_id: letter.id().to_owned(),
+            dead_letter_id: letter.told_id().to_owned(),
             action: wish.action,
             event,
             consumers,

@@ -16,7 +16,7 @@ use super::page::{Listing, json_response};
 use super::{App, RETRY_AFTER_S, store_is_down, unreadable};
 use crate::collections::DEAD_LETTERS;
 use crate::decisions;
-use crate::projection::{LetterState, PostMortem};
+use crate::projection::{LetterState, PostMortem, stored_name};
 use crate::rebuild::is_rebuild_unfinished;
 use crate::redrive::{Plan, Refusal, Wish, plan};
 
@@ -90,7 +90,7 @@ pub(super) async fn one(
     State(app): State<App>,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let stored = app.load(DEAD_LETTERS, &id).await?;
+    let stored = app.load(DEAD_LETTERS, &stored_name(&id)).await?;
     let stored = stored.ok_or_else(|| unknown_letter(&id))?;
     Ok(json_response(stored.body))
 }
@@ -151,7 +151,7 @@ async fn decide(
             RETRY_AFTER_S,
         ));
     }
-    let stored = app.load(DEAD_LETTERS, id).await?;
+    let stored = app.load(DEAD_LETTERS, &stored_name(id)).await?;
     let stored = stored.ok_or_else(|| unknown_letter(id))?;
     let letter =
         PostMortem::parse(&stored.body).map_err(|error| unreadable(DEAD_LETTERS, id, &error))?;

@@ -9,14 +9,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::decision::OrphanDiscard;
+use super::bounds::{clipped, stored_name};
 use super::entry::Entry;
 use super::fact::Fact;
-use super::history::{Dated, unite};
+use super::history::{Dated, Shorten, unite};
 use super::order::Unreadable;
 use super::render::json;
 use super::{Order, SAGA_TIMEOUT};
 
 const ANSWERS_MAX: usize = 20;
+/// What is kept of an answer's reason; the timeline has all of it.
+const REASON_BYTES_MAX: usize = 4 * 1024;
 const UNKNOWN: &str = "unknown";
 
 /// What became of a command.
@@ -164,7 +167,7 @@ impl Audit {
         let by = &self.command.requested_by;
         let index = Index {
             due: None,
-            tag: Some(by.clone()),
+            tag: Some(stored_name(by).into_owned()),
             rank: Some(self.command.at.micros()),
             // A timeout's wish for an order that has shipped meanwhile gets no answer.
             settled: outcome != AuditOutcome::Pending || by == SAGA_TIMEOUT,
@@ -172,6 +175,8 @@ impl Audit {
         (json(&document, 512).into(), index)
     }
 }
+
+impl Shorten for Answer {}
 
 impl Answer {
     fn is_refusal(&self) -> bool {
@@ -195,7 +200,7 @@ impl Command {
                     order_id: Some(order_id.clone()),
                     name: redrive_name(redrive.action).to_owned(),
                     attempt: None,
-                    dead_letter_id: Some(redrive.dead_letter_id.clone()),
+                    dead_letter_id: Some(stored_name(&redrive.dead_letter_id).into_owned()),
                     requested_by: redrive.requested_by.clone(),
                     note: redrive.event.is_some().then(|| "edited".to_owned()),
                     at: entry.timestamp,
@@ -263,11 +268,12 @@ fn is_answer(entry: &Entry) -> bool {
 }
 
 fn reason(entry: &Entry) -> Option<String> {
-    match &entry.fact {
-        Fact::Refused(refusal) => Some(refusal.reason.clone()),
-        Fact::Failed { reason } => Some(reason.clone()),
-        _ => None,
-    }
+    let reason = match &entry.fact {
+        Fact::Refused(refusal) => &refusal.reason,
+        Fact::Failed { reason } => reason,
+        _ => return None,
+    };
+    Some(clipped(reason, REASON_BYTES_MAX).into_owned())
 }
 
 impl Order {

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use axum::http::StatusCode;
 use sagaline_commands::Outcome;
+use sagaline_contracts::payload::{DeadLetter, RedriveAction, RedriveRequested};
 use sagaline_contracts::{Event, EventType};
 use sagaline_runtime::{BatchHandler, Inbound};
 use sagaline_store::Store;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::collections::{DEAD_LETTERS, ORDERS};
 use crate::projection::PROJECTOR;
@@ -280,4 +282,75 @@ async fn what_is_remembered_of_an_order_from_before_a_rebuild_overwrites_nothing
     rebuilding.project(&events[3..4]).await;
     world.project(&events[4..]).await;
     assert_eq!(stored(&world, "o-1").await, expected(&events));
+}
+
+#[tokio::test]
+async fn names_and_texts_of_any_size_hold_up_nobody() {
+    let world = World::new();
+    let long = "x".repeat(2_000);
+    let mut events = Vec::new();
+    for (at, (letter, by)) in [("", "ann"), (&long, "ann"), ("letter-1", &long)]
+        .into_iter()
+        .enumerate()
+    {
+        let request = RedriveRequested {
+            dead_letter_id: letter.to_owned(),
+            requested_by: by.to_owned(),
+            ..redrive(RedriveAction::Discard, &[], None)
+        };
+        events.push(event(
+            &format!("r{at}"),
+            9 + i64::try_from(at).unwrap(),
+            None,
+            request,
+        ));
+        let death = DeadLetter {
+            dead_letter_id: Some(letter.to_owned()),
+            ..dead_letter("payment-service", json!({}))
+        };
+        events.push(event(&format!("d{at}"), 5, None, death));
+    }
+    events.extend(happy());
+    world.project(&events).await;
+    assert_eq!(world.get("/orders/o-1").await.1, expected(&events));
+    let (_, letters) = world.get("/dead-letters?state=discarded").await;
+    assert_eq!(letters.as_array().unwrap().len(), 3);
+    let (status, letter) = world.get(&format!("/dead-letters/{long}")).await;
+    assert_eq!(
+        (status, &letter["state"]),
+        (StatusCode::OK, &"discarded".into())
+    );
+    let audit = world.audit().await;
+    assert_eq!(audit.len(), 3);
+    assert!(
+        audit
+            .iter()
+            .any(|entry| entry["requestedBy"] == long.as_str())
+    );
+}
+
+#[tokio::test]
+async fn a_message_that_dies_again_and_again_stays_within_what_stores_take() {
+    let world = World::new();
+    let payload = json!({ "text": "x".repeat(600_000) });
+    let mut events: Vec<Event> = Vec::new();
+    for n in 0..30 {
+        let letter = dead_letter(&format!("service-{n}"), payload.clone());
+        events.push(event(&format!("d{n:02}"), 100 - i64::from(n), None, letter));
+    }
+    for batch in events.chunks(10) {
+        world.project(batch).await;
+    }
+    let stored = world
+        .store
+        .memory
+        .load(DEAD_LETTERS, &["letter-1"])
+        .await
+        .unwrap();
+    let body = &stored[0].as_ref().unwrap().body;
+    assert!(body.len() < 3_000_000, "{}", body.len());
+    let letter: Value = serde_json::from_slice(body).unwrap();
+    assert_eq!(letter["payload"], payload, "the first one is whole");
+    assert_eq!(letter["deaths"].as_array().unwrap().len(), 30);
+    assert_eq!(letter["consumers"].as_array().unwrap().len(), 30);
 }
