@@ -23,7 +23,7 @@ mod render;
 mod tests;
 mod views;
 
-pub use audit::{Audit, AuditOutcome};
+pub use audit::{Asked, Audit, AuditOutcome, Kept};
 pub(crate) use bounds::stored_name;
 pub use dead_letter::PostMortem;
 pub use decision::{Decision, OrphanDiscard};

@@ -4,12 +4,13 @@ use bytes::Bytes;
 use sagaline_commands::{action_name, step_name};
 use sagaline_contracts::payload::RedriveAction;
 use sagaline_contracts::{EventId, EventType, OrderId, Timestamp};
+use sagaline_saga::derived_event_id;
 use sagaline_store::Index;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::decision::OrphanDiscard;
 use super::bounds::{clipped, stored_name};
+use super::decision::OrphanDiscard;
 use super::entry::Entry;
 use super::fact::Fact;
 use super::history::{Dated, Shorten, unite};
@@ -21,6 +22,8 @@ const ANSWERS_MAX: usize = 20;
 /// What is kept of an answer's reason; the timeline has all of it.
 const REASON_BYTES_MAX: usize = 4 * 1024;
 const UNKNOWN: &str = "unknown";
+/// How the read model answers what was asked of it alone, and is done.
+const DONE: &str = "done";
 
 /// What became of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -59,6 +62,29 @@ struct Command {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     note: Option<String>,
     at: Timestamp,
+}
+
+/// A command that no event tells of: it is kept by the read model itself, in the form of the audit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kept(pub Audit);
+
+/// What an operator asked of the read model itself.
+#[derive(Debug, Clone)]
+pub struct Asked<'a> {
+    /// The command's id.
+    pub id: EventId,
+    /// What: `rebuild`, `redrive`, `discard`.
+    pub command: &'a str,
+    /// The dead letter that it is about.
+    pub dead_letter_id: Option<&'a str>,
+    /// The dead letter's order.
+    pub order_id: Option<OrderId>,
+    /// Who.
+    pub requested_by: &'a str,
+    /// What else is worth knowing.
+    pub note: Option<&'a str>,
+    /// When.
+    pub at: Timestamp,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -117,6 +143,42 @@ impl Audit {
         }
     }
 
+    /// The audit of what was asked of the read model itself.
+    pub fn of_asked(asked: Asked<'_>) -> Self {
+        let command = Command {
+            id: asked.id,
+            order_id: asked.order_id,
+            name: asked.command.to_owned(),
+            attempt: None,
+            dead_letter_id: asked.dead_letter_id.map(str::to_owned),
+            requested_by: asked.requested_by.to_owned(),
+            note: asked.note.map(str::to_owned),
+            at: asked.at,
+        };
+        Self {
+            command,
+            answers: Vec::new(),
+        }
+    }
+
+    /// The same with its outcome: `refused` says why it could not be.
+    #[must_use]
+    pub fn answered(mut self, at: Timestamp, refused: Option<&str>) -> Self {
+        let r#type = match refused {
+            Some(_) => EventType::CommandRejected.as_str(),
+            None => DONE,
+        };
+        self.answers.push(Dated {
+            at,
+            event_id: derived_event_id(self.id(), r#type, EventType::CommandRejected, 0),
+            what: Answer {
+                r#type: r#type.to_owned(),
+                reason: refused.map(|why| clipped(why, REASON_BYTES_MAX).into_owned()),
+            },
+        });
+        self
+    }
+
     /// The audit of a stored document.
     pub fn parse(body: &[u8]) -> Result<Self, Unreadable> {
         let stored: DocumentIn = serde_json::from_slice(body)?;
@@ -138,7 +200,11 @@ impl Audit {
 
     /// What became of the command. A decision about a dead letter is carried out by whoever holds it, without an answer.
     pub fn outcome(&self) -> AuditOutcome {
-        if self.answers.iter().any(|answer| answer.what.is_refusal()) {
+        let is_done = |answer: &Dated<Answer>| answer.what.r#type == DONE;
+        if self.answers.iter().any(is_done) {
+            // It may have been cut off before.
+            AuditOutcome::Accepted
+        } else if self.answers.iter().any(|answer| answer.what.is_refusal()) {
             AuditOutcome::Rejected
         } else if self.answers.is_empty() && self.command.dead_letter_id.is_none() {
             AuditOutcome::Pending
@@ -156,7 +222,8 @@ impl Audit {
             .filter(|answer| answer.what.is_refusal());
         let reason = refusals
             .filter_map(|answer| answer.what.reason.as_deref())
-            .next_back();
+            .next_back()
+            .filter(|_| outcome == AuditOutcome::Rejected);
         let document = DocumentOut {
             id: self.id(),
             command: &self.command,
@@ -287,5 +354,22 @@ impl Order {
                     | EventType::RedriveRequested
             )
         })
+    }
+}
+
+impl Kept {
+    /// The kept form of a stored document.
+    pub fn parse(body: &[u8]) -> Result<Self, Unreadable> {
+        Audit::parse(body).map(Self)
+    }
+
+    /// Merges the answers that are known here and there; says whether that is more than before.
+    pub fn merge(&mut self, other: Self) -> bool {
+        self.0.merge(other.0)
+    }
+
+    /// The document.
+    pub fn document(&self) -> (Bytes, Index) {
+        self.0.document()
     }
 }
