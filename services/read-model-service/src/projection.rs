@@ -23,6 +23,7 @@ mod render;
 mod tests;
 mod views;
 
+pub(crate) use audit::redrive_name;
 pub use audit::{Asked, Audit, AuditOutcome, Kept};
 pub(crate) use bounds::stored_name;
 pub use dead_letter::PostMortem;

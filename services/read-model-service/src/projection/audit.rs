@@ -261,6 +261,19 @@ impl Command {
                 &wish.by,
                 wish.reason.clone(),
             ),
+            // One without a cause was refused before it became an event.
+            Fact::Refused(refused) if entry.cause.is_none() => {
+                return Some(Self {
+                    id: entry.id.clone(),
+                    order_id: Some(order_id.clone()),
+                    name: refused.command.clone(),
+                    attempt: None,
+                    dead_letter_id: None,
+                    requested_by: refused.requested_by.clone(),
+                    note: None,
+                    at: entry.timestamp,
+                });
+            }
             Fact::Redrive(redrive) => {
                 return Some(Self {
                     id: entry.id.clone(),
@@ -288,7 +301,8 @@ impl Command {
     }
 }
 
-const fn redrive_name(action: RedriveAction) -> &'static str {
+/// What a decision about a dead letter is called.
+pub(crate) const fn redrive_name(action: RedriveAction) -> &'static str {
     match action {
         RedriveAction::Redrive => "redrive",
         RedriveAction::Discard => "discard",
@@ -308,8 +322,14 @@ fn answers(order: &Order, command: &EventId) -> Vec<Dated<Answer>> {
     let sent_on = caused(command)
         .filter(|e| is_wish(e))
         .flat_map(|wish| caused(&wish.id));
+    // What was refused at once is its own answer.
+    let itself = order
+        .entries
+        .iter()
+        .filter(|entry| entry.id == *command && entry.kind == EventType::CommandRejected);
     direct
         .chain(sent_on)
+        .chain(itself)
         .filter(|entry| is_answer(entry))
         .map(|entry| Dated {
             at: entry.timestamp,
@@ -352,6 +372,7 @@ impl Order {
                 EventType::RetryRequested
                     | EventType::CompensationRequested
                     | EventType::RedriveRequested
+                    | EventType::CommandRejected
             )
         })
     }
