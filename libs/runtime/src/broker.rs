@@ -120,11 +120,43 @@ pub trait Broker: Send + Sync + 'static {
         topics: &[&str],
     ) -> Result<Box<dyn Consumer>, BrokerError>;
 
+    /// A reading of `topics` from where they begin to where they end now, in no group. A broker that keeps nothing has none.
+    async fn replay(&self, topics: &[&str]) -> Result<Box<dyn Replay>, BrokerError> {
+        Err(BrokerError::Topics(format!(
+            "this broker cannot give again what {} topics had",
+            topics.len()
+        )))
+    }
+
     /// Makes sure that the pipeline's topics exist, all with the same number of partitions: `partitions`, or what is there.
     async fn ensure_topics(&self, topics: &[&str], partitions: i32) -> Result<(), BrokerError>;
 
     /// Whether the broker answers now.
     async fn ping(&self) -> Result<(), BrokerError>;
+}
+
+/// What a partition has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// The topic's name.
+    pub topic: Arc<str>,
+    /// The partition.
+    pub partition: i32,
+    /// The first offset that is still there.
+    pub first: i64,
+    /// One after the last offset.
+    pub end: i64,
+}
+
+/// Reads topics once, from where they begin to where they ended when the reading was made.
+#[async_trait]
+pub trait Replay: Send {
+    /// What is read.
+    fn spans(&self) -> &[Span];
+
+    /// The next messages, in each partition's order; empty when none came for a while, `None` when every partition was read
+    /// to its end. After an error it may be asked again.
+    async fn next(&mut self) -> Result<Option<Vec<Inbound>>, BrokerError>;
 }
 
 /// Publishes messages.

@@ -16,12 +16,7 @@ pub fn orphan(consumer: &str, message: &Inbound, rejected: &Rejected, now: Times
 }
 
 /// The same for a message that `consumer` did not even try to handle and does not keep: a redrive has to bring it back.
-pub(crate) fn untried(
-    consumer: &str,
-    message: &Inbound,
-    rejected: &Rejected,
-    now: Timestamp,
-) -> Outbound {
+pub fn untried(consumer: &str, message: &Inbound, rejected: &Rejected, now: Timestamp) -> Outbound {
     letter(consumer, message, rejected, 0, now)
 }
 

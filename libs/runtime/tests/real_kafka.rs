@@ -20,7 +20,8 @@ use sagaline_contracts::{EventType, Money, OrderId, Sku, Timestamp};
 use sagaline_embedded_broker::{BrokerConfig, EmbeddedBroker};
 use sagaline_runtime::kafka::{KafkaBroker, KafkaOptions};
 use sagaline_runtime::{
-    BatchHandler, Broker, ConsumerLoop, Inbound, LoopOptions, Outage, Outbound, Ports, SilentHealth,
+    BatchHandler, Broker, ConsumerLoop, Inbound, LoopOptions, Outage, Outbound, Ports, Replay,
+    SilentHealth,
 };
 use sagaline_saga::{Clock, given};
 use sagaline_store::MemoryStore;
@@ -347,4 +348,80 @@ async fn publishing_to_a_broker_that_is_away_is_an_outage_within_bounded_time() 
         value: Bytes::from_static(b"x"),
     };
     producer.publish(vec![empty]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn topics_are_read_from_their_beginning_to_where_they_ended() {
+    let (kafka, broker) = broker_with_topics().await;
+    read_to_the_end(&broker).await;
+    // What Kafka writes behind a transaction is no message, and is the end of its partition.
+    committed(&kafka.brokers()).await;
+    let topics = [EventType::OrderShipped.as_str()];
+    let mut replay = broker.replay(&topics).await.unwrap();
+    let end: i64 = replay.spans().iter().map(|span| span.end).sum();
+    assert_eq!((end, read(replay.as_mut()).await.len()), (2, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn topics_of_the_embedded_broker_are_read_from_their_beginning_to_where_they_ended() {
+    let embedded = EmbeddedBroker::start(BrokerConfig::default())
+        .await
+        .unwrap();
+    let broker = KafkaBroker::new(KafkaOptions::new(embedded.address().to_string()));
+    let topics: Vec<&str> = EventType::topics().collect();
+    broker.ensure_topics(&topics, 6).await.unwrap();
+    read_to_the_end(&broker).await;
+    embedded.shutdown().await;
+}
+
+async fn read(replay: &mut dyn Replay) -> Vec<(Arc<str>, i32, i64)> {
+    let reading = async {
+        let mut places = Vec::new();
+        while let Some(batch) = replay.next().await.unwrap() {
+            places.extend(batch.into_iter().map(|m| (m.topic, m.partition, m.offset)));
+        }
+        places
+    };
+    tokio::time::timeout(LIMIT, reading).await.unwrap()
+}
+
+async fn read_to_the_end(broker: &KafkaBroker) {
+    const SENT: usize = 2_500;
+    let producer = broker.producer("test").await.unwrap();
+    let publish = |from: usize, to: usize| producer.publish((from..to).map(message).collect());
+    publish(0, SENT).await.unwrap();
+    let topics: Vec<&str> = EventType::topics().collect();
+    let mut replay = broker.replay(&topics).await.unwrap();
+    assert_eq!(replay.spans().len(), 6 * topics.len());
+    // What comes afterwards is not its to read.
+    publish(SENT, SENT + 500).await.unwrap();
+    let mut places = read(replay.as_mut()).await;
+    assert_eq!(places.len(), SENT);
+    let mut in_order = places.clone();
+    in_order.sort_by_key(|(_, partition, _)| *partition);
+    places.sort();
+    assert_eq!(in_order, places, "each partition in its order");
+    places.dedup();
+    assert_eq!(places.len(), SENT);
+    let none = vec!["nobody.HasSuchATopic.v1"];
+    assert!(broker.replay(&none).await.is_err());
+}
+
+/// One message in a transaction.
+async fn committed(brokers: &str) {
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+    let brokers = brokers.to_owned();
+    let sent = tokio::task::spawn_blocking(move || {
+        let producer: BaseProducer = rdkafka::ClientConfig::new()
+            .set("bootstrap.servers", brokers)
+            .set("transactional.id", "test")
+            .create()
+            .unwrap();
+        producer.init_transactions(LIMIT).unwrap();
+        producer.begin_transaction().unwrap();
+        let record = BaseRecord::to(EventType::OrderShipped.as_str());
+        producer.send(record.key("o-1").payload("{}")).unwrap();
+        producer.commit_transaction(LIMIT).unwrap();
+    });
+    sent.await.unwrap();
 }

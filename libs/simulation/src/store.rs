@@ -215,6 +215,24 @@ impl Store for SimStore {
         count
     }
 
+    async fn count_tagged(&self, collection: &str, tag: &str) -> Result<u64, StoreError> {
+        self.arrive("count").await?;
+        let count = self.shelf.count_tagged(collection, tag).await;
+        self.life.after().await;
+        count
+    }
+
+    async fn remove(
+        &self,
+        collection: &str,
+        documents: Vec<(String, u64)>,
+    ) -> Result<(), StoreError> {
+        self.arrive("remove").await?;
+        let removed = self.shelf.remove(collection, documents).await;
+        self.life.after().await;
+        removed
+    }
+
     async fn clear(&self, collection: &str) -> Result<(), StoreError> {
         self.arrive("clear").await?;
         let cleared = self.shelf.clear(collection).await;

@@ -12,7 +12,10 @@ use bytes::Bytes;
 use futures::future::{BoxFuture, join_all};
 use serde_json::{Value, json};
 
-use crate::{Index, ListQuery, Rank, SaveResult, Store, Stored, Write};
+use crate::{
+    BODY_BYTES_MAX, Index, ListQuery, NAME_BYTES_MAX, Rank, SaveResult, Store, StoreError, Stored,
+    Write,
+};
 
 use SaveResult::{Conflict, Saved};
 
@@ -32,7 +35,9 @@ const CASES: &[(&str, Case)] = cases![
     a_document_that_is_due_no_more_is_not_found,
     listings_come_highest_first_and_in_pages,
     a_document_moves_between_tags,
+    documents_are_counted_by_tag,
     scanning_meets_every_document_by_id,
+    only_the_expected_version_is_removed,
     clearing_leaves_nothing_and_the_collection_usable,
     collections_do_not_see_each_other,
     concurrent_increments_are_all_counted,
@@ -40,6 +45,8 @@ const CASES: &[(&str, Case)] = cases![
     a_batch_may_be_large,
     ids_may_be_any_text_of_two_hundred_bytes,
     a_body_may_be_a_megabyte,
+    names_may_be_as_long_as_the_limit,
+    what_no_store_can_hold_is_refused_by_name_and_nothing_is_written,
     bodies_come_back_as_equal_json,
     the_store_answers_a_ping,
 ];
@@ -285,6 +292,72 @@ async fn a_document_moves_between_tags(subject: Subject) {
     assert!(subject.list(Some("done"), None, 10).await.is_empty());
 }
 
+async fn documents_are_counted_by_tag(subject: Subject) {
+    let count = async |tag: &str| {
+        let counted = subject.store.count_tagged(&subject.collection, tag).await;
+        counted.unwrap()
+    };
+    assert_eq!(count("new").await, 0, "a collection need not be created");
+    let (t, other) = (Some("new"), Some("newer"));
+    subject
+        .save_all(vec![
+            ranked("a", 0, t, Some(i64::MAX)),
+            ranked("b", 0, t, Some(i64::MIN)),
+            ranked("c", 0, other, Some(1)),
+            ranked("unranked", 0, t, None),
+            ranked("untagged", 0, None, Some(1)),
+        ])
+        .await;
+    assert_eq!((count("new").await, count("newer").await), (2, 1));
+    assert_eq!((count("ne").await, count("").await), (0, 0));
+    subject
+        .save_all(vec![
+            ranked("a", 1, other, Some(1)),
+            ranked("b", 1, t, Some(2)),
+        ])
+        .await;
+    assert_eq!((count("new").await, count("newer").await), (1, 2));
+    subject.save_all(vec![ranked("b", 2, t, None)]).await;
+    assert_eq!(count("new").await, 0);
+}
+
+async fn only_the_expected_version_is_removed(subject: Subject) {
+    let remove = async |documents: &[(&str, u64)]| {
+        let documents = documents
+            .iter()
+            .map(|(id, version)| ((*id).to_owned(), *version));
+        let removed = subject
+            .store
+            .remove(&subject.collection, documents.collect());
+        removed.await.unwrap();
+    };
+    remove(&[]).await;
+    remove(&[("nobody", 0), ("a", 1)]).await;
+    let full = |id, expected| {
+        let mut full = ranked(id, expected, Some("t"), Some(1));
+        full.index.due = Some(1);
+        full
+    };
+    subject
+        .save_all(vec![full("a", 0), full("b", 0), full("c", 0)])
+        .await;
+    subject.save_all(vec![full("b", 1)]).await;
+    remove(&[("a", 1), ("b", 1), ("c", 0), ("nobody", 1)]).await;
+    assert_eq!(subject.load("a").await, None);
+    assert_eq!(subject.scan(None, 9).await, ["b", "c"]);
+    assert_eq!(subject.list(Some("t"), None, 9).await, ["c", "b"]);
+    assert_eq!(subject.list(None, None, 9).await, ["c", "b"]);
+    assert_eq!(subject.due(1, 9).await.len(), 2);
+    assert_eq!(subject.count().await, 2);
+    // what was removed is not there for anyone who still knows its version, and may come again
+    assert_eq!(subject.save(vec![full("a", 1)]).await, [Conflict]);
+    subject.save_all(vec![full("a", 0)]).await;
+    remove(&[("b", 2), ("c", 1), ("a", 1)]).await;
+    assert_eq!(subject.count().await, 0);
+    assert!(subject.list(None, None, 9).await.is_empty());
+    assert!(subject.due(1, 9).await.is_empty());
+}
+
 async fn scanning_meets_every_document_by_id(subject: Subject) {
     let writes = ["b", "a", "é", "B", "aa"].map(|id| write(id, 0));
     subject.save_all(writes.to_vec()).await;
@@ -432,6 +505,36 @@ async fn a_body_may_be_a_megabyte(subject: Subject) {
     subject.save_all(vec![large]).await;
     let loaded = subject.load("a").await.unwrap();
     assert_eq!(value(&loaded.body)["text"], text);
+}
+
+async fn names_may_be_as_long_as_the_limit(subject: Subject) {
+    let name = "x".repeat(NAME_BYTES_MAX);
+    subject
+        .save_all(vec![ranked(&name, 0, Some(&name), Some(1))])
+        .await;
+    assert_eq!(subject.list(Some(&name), None, 9).await, [name]);
+}
+
+async fn what_no_store_can_hold_is_refused_by_name_and_nothing_is_written(subject: Subject) {
+    let long = "x".repeat(NAME_BYTES_MAX + 1);
+    let mut large = write("large", 0);
+    large.body = Bytes::from(json!({ "text": "x".repeat(BODY_BYTES_MAX) }).to_string());
+    for unfit in [
+        write("", 0),
+        write(&long, 0),
+        ranked("tagged", 0, Some(&long), Some(1)),
+        large,
+    ] {
+        let id = unfit.id.clone();
+        let batch = vec![write("a", 0), unfit, write("b", 0)];
+        let saved = subject.store.save(&subject.collection, batch).await;
+        let is_blamed =
+            matches!(&saved, Err(StoreError::Unusable { id: named, .. }) if *named == id);
+        assert!(is_blamed, "{id:.9}: {saved:?}");
+        assert_eq!(subject.count().await, 0, "{id:.9}");
+        assert_eq!(subject.load(&id).await, None);
+    }
+    subject.save_all(vec![write("a", 0), write("b", 0)]).await;
 }
 
 async fn bodies_come_back_as_equal_json(subject: Subject) {

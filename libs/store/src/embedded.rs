@@ -24,7 +24,7 @@ use crate::embedded::cell::EngineCell;
 use crate::embedded::engine::Engine;
 use crate::embedded::failure::Failure;
 use crate::embedded::queue::WriterHandle;
-use crate::{ListQuery, SaveResult, Store, StoreError, Stored, Write};
+use crate::{ListQuery, SaveResult, Store, StoreError, Stored, Write, port};
 
 /// More documents than this are read on a thread that may block.
 const INLINE_LOADS_MAX: usize = 64;
@@ -154,7 +154,7 @@ impl Store for EmbeddedStore {
         if writes.is_empty() {
             return Ok(Vec::new());
         }
-        record::check(collection, &writes)?;
+        port::check(collection, &writes)?;
         let count = writes.len();
         let reply = self.writer.save(collection, writes);
         let operation = || format!("save {count} documents of {collection}");
@@ -196,6 +196,24 @@ impl Store for EmbeddedStore {
 
     async fn count(&self, collection: &str) -> Result<u64, StoreError> {
         self.read_here(collection, "count", |engine| Ok(engine.count(collection)))
+    }
+
+    async fn count_tagged(&self, collection: &str, tag: &str) -> Result<u64, StoreError> {
+        let (name, tag) = (collection.to_owned(), tag.to_owned());
+        self.read_aside(collection, "count documents of", move |engine| {
+            engine.count_tagged(&name, &tag)
+        })
+        .await
+    }
+
+    async fn remove(
+        &self,
+        collection: &str,
+        documents: Vec<(String, u64)>,
+    ) -> Result<(), StoreError> {
+        let operation = || format!("remove documents of {collection}");
+        let reply = self.writer.remove(collection, documents);
+        self.wait(collection, operation, reply).await
     }
 
     async fn clear(&self, collection: &str) -> Result<(), StoreError> {

@@ -18,4 +18,7 @@ pub use embedded::{EmbeddedOptions, EmbeddedStore};
 pub use memory::{MemoryLimits, MemoryStore};
 pub use mongo::{MongoLimits, MongoStore};
 pub use open::{StoreSpec, open};
-pub use port::{Index, ListQuery, Rank, SaveResult, Store, StoreError, Stored, Write};
+pub use port::{
+    BODY_BYTES_MAX, Index, ListQuery, NAME_BYTES_MAX, Rank, SaveResult, Store, StoreError, Stored,
+    Write,
+};

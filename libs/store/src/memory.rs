@@ -11,7 +11,7 @@ use foldhash::fast::RandomState;
 use parking_lot::RwLock;
 
 use crate::memory::collection::Collection;
-use crate::{ListQuery, SaveResult, Store, StoreError, Stored, Write};
+use crate::{ListQuery, SaveResult, Store, StoreError, Stored, Write, port};
 
 /// How much a [`MemoryStore`] keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +86,7 @@ impl Store for MemoryStore {
         collection: &str,
         writes: Vec<Write>,
     ) -> Result<Vec<SaveResult>, StoreError> {
+        port::check(collection, &writes)?;
         let collection = self.existing_or_new(collection);
         let mut replaced = Vec::with_capacity(writes.len());
         let results = collection.write().save(writes, &mut replaced);
@@ -130,6 +131,25 @@ impl Store for MemoryStore {
             Some(collection) => collection.read().len() as u64,
             None => 0,
         })
+    }
+
+    async fn count_tagged(&self, collection: &str, tag: &str) -> Result<u64, StoreError> {
+        Ok(match self.existing(collection) {
+            Some(collection) => collection.read().tagged(tag) as u64,
+            None => 0,
+        })
+    }
+
+    async fn remove(
+        &self,
+        collection: &str,
+        documents: Vec<(String, u64)>,
+    ) -> Result<(), StoreError> {
+        if let Some(collection) = self.existing(collection) {
+            let removed = collection.write().remove(&documents);
+            drop(removed);
+        }
+        Ok(())
     }
 
     async fn clear(&self, collection: &str) -> Result<(), StoreError> {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use mongodb::bson::{Document, RawDocument, RawDocumentBuf, doc};
+use mongodb::bson::{Bson, Document, RawDocument, RawDocumentBuf, doc};
 use mongodb::options::{
     Acknowledgment, ClientOptions, FindOptions, IndexOptions, ReadConcern, ReadPreference,
     SelectionCriteria, WriteConcern,
@@ -25,10 +25,12 @@ use tokio::sync::OnceCell;
 
 use crate::mongo::bson::BodyError;
 use crate::mongo::failure::Failure;
-use crate::{ListQuery, SaveResult, Store, StoreError, Stored, Write};
+use crate::{ListQuery, SaveResult, Store, StoreError, Stored, Write, port};
 
 /// Documents that are removed by one command when a collection is cleared.
 const CLEAR_STEP: u64 = 10_000;
+/// Documents that are removed by one command when each has to have a version.
+const REMOVE_STEP: usize = 200;
 
 /// How long `MongoDB` may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,6 +200,7 @@ impl Store for MongoStore {
         if writes.is_empty() {
             return Ok(Vec::new());
         }
+        port::check(collection, &writes)?;
         let operation = || format!("save {} documents of {collection}", writes.len());
         let save = async {
             self.indexed(collection).await?;
@@ -256,6 +259,41 @@ impl Store for MongoStore {
             .await
     }
 
+    async fn count_tagged(&self, collection: &str, tag: &str) -> Result<u64, StoreError> {
+        // By both, so that the index has the answer.
+        let command = doc! {
+            "count": collection,
+            "query": { "tag": tag, "rank": { "$gte": i64::MIN, "$lte": i64::MAX } },
+            "maxTimeMS": i64::try_from(self.limits.operation.as_millis()).unwrap_or(i64::MAX),
+        };
+        let count = async {
+            let reply = self.database.run_command(command).await?;
+            Ok(number(&reply, "n"))
+        };
+        self.bounded(collection, || format!("count {collection}"), count)
+            .await
+    }
+
+    async fn remove(
+        &self,
+        collection: &str,
+        documents: Vec<(String, u64)>,
+    ) -> Result<(), StoreError> {
+        for some in documents.chunks(REMOVE_STEP) {
+            let filters = some
+                .iter()
+                .map(|(id, version)| doc! { "_id": id, "version": version.cast_signed() });
+            let filter = doc! { "$or": filters.collect::<Vec<_>>() };
+            let step = async {
+                self.raw(collection).delete_many(filter).await?;
+                Ok(())
+            };
+            let operation = || format!("remove documents of {collection}");
+            self.bounded(collection, operation, step).await?;
+        }
+        Ok(())
+    }
+
     /// In steps, each within the limit, because a server removes documents one at a time.
     async fn clear(&self, collection: &str) -> Result<(), StoreError> {
         loop {
@@ -301,6 +339,21 @@ fn indexes() -> [IndexModel; 3] {
         index("ranked", doc! { "rank": -1, "_id": -1 }, None),
         index("tagged", doc! { "tag": 1, "rank": -1, "_id": -1 }, None),
     ]
+}
+
+/// A whole number of a reply, which servers give in whatever type it fits.
+fn number(reply: &Document, name: &str) -> u64 {
+    let number = reply.get(name).and_then(|number| match number {
+        Bson::Int32(number) => Some(i64::from(*number)),
+        Bson::Int64(number) => Some(*number),
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a count of documents is exact"
+        )]
+        Bson::Double(number) => Some(*number as i64),
+        _ => None,
+    });
+    number.unwrap_or(0).unsigned_abs()
 }
 
 fn id(document: &RawDocument) -> Result<&str, Failure> {

@@ -3,6 +3,12 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
+/// The most bytes of an id, which has at least one, and of a tag.
+pub const NAME_BYTES_MAX: usize = 1024;
+/// The most bytes of a body. `MongoDB` takes documents of 16 MB in its own form, in which lists of small numbers take several
+/// times as much as in JSON, so there a body may be too large before it has so many.
+pub const BODY_BYTES_MAX: usize = 15 * 1024 * 1024;
+
 /// A document as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
@@ -39,6 +45,39 @@ pub struct Write {
     pub body: Bytes,
     /// What it can be found by from now on.
     pub index: Index,
+}
+
+/// Why a write is refused by every store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unfit {
+    #[error("an id and a tag have at most {NAME_BYTES_MAX} bytes, and an id at least one")]
+    NameLength,
+    #[error("the body has {0} bytes, and {BODY_BYTES_MAX} are the most")]
+    BodyLength(usize),
+}
+
+impl Write {
+    fn unfit(&self) -> Option<Unfit> {
+        let tag = self.index.tag.as_deref().unwrap_or_default();
+        if !(1..=NAME_BYTES_MAX).contains(&self.id.len()) || tag.len() > NAME_BYTES_MAX {
+            return Some(Unfit::NameLength);
+        }
+        (self.body.len() > BODY_BYTES_MAX).then_some(Unfit::BodyLength(self.body.len()))
+    }
+}
+
+/// Refuses a batch with a write that not every store can hold, before any of it is written.
+pub(crate) fn check(collection: &str, writes: &[Write]) -> Result<(), StoreError> {
+    let unfit = writes
+        .iter()
+        .find_map(|write| Some((write, write.unfit()?)));
+    unfit.map_or(Ok(()), |(write, unfit)| {
+        Err(StoreError::Unusable {
+            collection: collection.to_owned(),
+            id: write.id.clone(),
+            source: Box::new(unfit),
+        })
+    })
 }
 
 /// What became of one write of a batch.
@@ -103,7 +142,8 @@ pub trait Store: Send + Sync + 'static {
     -> Result<Vec<Option<Stored>>, StoreError>;
 
     /// Saves many documents in one round trip, each by compare-and-set on its own; the result has one entry per
-    /// write, in the same order. A batch names each id at most once.
+    /// write, in the same order. A batch names each id at most once. One with a document that cannot be stored
+    /// ([`NAME_BYTES_MAX`], [`BODY_BYTES_MAX`]) is refused, and the error names that document; the others may be saved without it.
     async fn save(
         &self,
         collection: &str,
@@ -131,6 +171,17 @@ pub trait Store: Send + Sync + 'static {
 
     /// How many documents a collection has.
     async fn count(&self, collection: &str) -> Result<u64, StoreError>;
+
+    /// How many documents with this [`Index::tag`] are listed. No document is read for it.
+    async fn count_tagged(&self, collection: &str, tag: &str) -> Result<u64, StoreError>;
+
+    /// Removes many documents, each only if it has still this version; others are left as they are. A batch names each id at most
+    /// once. The versions of a document that comes again begin anew.
+    async fn remove(
+        &self,
+        collection: &str,
+        documents: Vec<(String, u64)>,
+    ) -> Result<(), StoreError>;
 
     /// Removes every document of a collection.
     async fn clear(&self, collection: &str) -> Result<(), StoreError>;

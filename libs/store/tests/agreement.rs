@@ -23,6 +23,7 @@ enum Operation {
     Due(i64, usize),
     List(ListQuery),
     Scan(Option<usize>, usize),
+    Remove(Vec<(usize, Expected)>),
     Clear,
     Reopen,
 }
@@ -50,7 +51,13 @@ fn operation() -> impl Strategy<Value = Operation> {
         4 => Just(Expected::Current),
         1 => (0_u64..3).prop_map(Expected::Off),
     ];
-    let write = (id.clone(), expected, index());
+    let write = (id.clone(), expected.clone(), index());
+    let removal = (id.clone(), expected);
+    let removal = prop::collection::vec(removal, 0..4).prop_map(|mut removals| {
+        removals.sort_by_key(|(id, ..)| *id);
+        removals.dedup_by_key(|(id, ..)| *id);
+        removals
+    });
     let batch = prop::collection::vec(write, 1..6).prop_map(|mut writes| {
         writes.sort_by_key(|(id, ..)| *id);
         writes.dedup_by_key(|(id, ..)| *id);
@@ -76,6 +83,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         3 => (-4_i64..5, 0_usize..5).prop_map(|(now, limit)| Operation::Due(now, limit)),
         3 => list.prop_map(Operation::List),
         2 => (prop::option::of(id), 0_usize..5).prop_map(|(after, limit)| Operation::Scan(after, limit)),
+        2 => removal.prop_map(Operation::Remove),
         1 => Just(Operation::Clear),
         1 => Just(Operation::Reopen),
     ]
@@ -141,6 +149,20 @@ impl Model {
             (is_wanted && is_after).then_some(std::cmp::Reverse(rank))
         };
         self.sorted(place, query.limit)
+    }
+
+    fn remove(&mut self, documents: &[(String, u64)]) {
+        for (id, version) in documents {
+            if self.version(id) == *version {
+                self.0.remove(id);
+            }
+        }
+    }
+
+    fn tagged(&self, tag: &str) -> u64 {
+        let is_listed = |index: &Index| index.rank.is_some() && index.tag.as_deref() == Some(tag);
+        let listed = self.0.values().filter(|(_, _, index)| is_listed(index));
+        listed.count() as u64
     }
 
     fn scan(&self, after: Option<&str>, limit: usize) -> Vec<Stored> {
@@ -217,6 +239,17 @@ impl Subjects {
                 let after = after.map(|id| IDS[id]);
                 agree!(model.scan(after, limit), store => store.scan(collection, after, limit));
             }
+            Operation::Remove(removals) => {
+                let expected = |(id, expected): (usize, Expected)| {
+                    let version = match expected {
+                        Expected::Current => model.version(IDS[id]),
+                        Expected::Off(version) => version,
+                    };
+                    (IDS[id].to_owned(), version)
+                };
+                let documents: Vec<_> = removals.into_iter().map(expected).collect();
+                agree!(model.remove(&documents), store => store.remove(collection, documents.clone()));
+            }
             Operation::Clear => {
                 model.0.clear();
                 agree!((), store => store.clear(collection));
@@ -224,6 +257,9 @@ impl Subjects {
             Operation::Reopen => {}
         }
         agree!(model.0.len() as u64, store => store.count(collection));
+        for tag in TAGS {
+            agree!(model.tagged(tag), store => store.count_tagged(collection, tag));
+        }
     }
 }
 

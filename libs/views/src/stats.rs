@@ -77,6 +77,6 @@ pub struct Projector {
 /// Messages that wait for an operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitingLetters {
-    /// How many; 1000 means so many or more.
+    /// How many.
     pub waiting: u64,
 }

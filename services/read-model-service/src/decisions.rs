@@ -1,13 +1,14 @@
-//! What operators decided about dead letters that belong to no order.
+//! What operators did that no event tells of.
 //!
-//! No service waits for such a message, so no event tells of the decision; it is kept here, in a collection of its own
-//! that a rebuild leaves alone and merges in again.
+//! No service waits for a dead letter that belongs to no order, so no event tells what was decided about it; nor does one tell of a
+//! rebuild, or of a decision that was refused. All of it is kept here, in collections of its own that a rebuild leaves alone
+//! and merges in again.
 
 use sagaline_runtime::Outage;
 use sagaline_store::{Index, Store, Write};
 
-use crate::collections::ORPHAN_DISCARDS;
-use crate::projection::{Audit, OrphanDiscard, PostMortem};
+use crate::collections::{KEPT_ACTIONS, ORPHAN_DISCARDS};
+use crate::projection::{Audit, Kept, OrphanDiscard, PostMortem};
 use crate::projector::merge_all;
 
 const PAGE: usize = 500;
@@ -38,8 +39,29 @@ pub(crate) async fn keep(store: &dyn Store, discard: OrphanDiscard) -> Result<()
     show(store, vec![first.unwrap_or(discard)]).await
 }
 
-/// Shows every decision that was kept: after a rebuild, or a crash between keeping and showing.
+/// Keeps what was asked of the read model itself, and shows it in the audit.
+pub(crate) async fn record(store: &dyn Store, audit: Audit) -> Result<(), Outage> {
+    merge_all(store, vec![Kept(audit.clone())]).await?;
+    merge_all(store, vec![audit]).await
+}
+
+/// Shows everything that was kept: after a rebuild, or a crash between keeping and showing.
 pub(crate) async fn show_all(store: &dyn Store) -> Result<(), Outage> {
+    let mut after: Option<String> = None;
+    loop {
+        let page = store.scan(KEPT_ACTIONS, after.as_deref(), PAGE).await?;
+        let is_last = page.len() < PAGE;
+        after = page.last().map(|stored| stored.id.clone());
+        let parsed = page.iter().filter_map(|kept| Audit::parse(&kept.body).ok());
+        merge_all(store, parsed.collect()).await?;
+        if is_last {
+            break;
+        }
+    }
+    show_discards(store).await
+}
+
+async fn show_discards(store: &dyn Store) -> Result<(), Outage> {
     let mut after: Option<String> = None;
     loop {
         let page = store.scan(ORPHAN_DISCARDS, after.as_deref(), PAGE).await?;

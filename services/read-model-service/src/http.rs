@@ -17,13 +17,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::FromRef;
 use sagaline_contracts::OrderId;
-use sagaline_runtime::{Outbound, Ports};
+use sagaline_runtime::{BrokerError, Outbound, Ports};
 use sagaline_service_kit::{AdminGate, Api, Problem};
 use sagaline_store::{StoreError, Stored};
 
-use crate::collections::ORDERS;
+use crate::collections::{ORDERS, is_blank};
+use crate::decisions;
 use crate::live::Hub;
-use crate::projection::{Order, PROJECTOR, Unreadable};
+use crate::projection::{Audit, Order, PROJECTOR, Unreadable};
 use crate::projector::Publisher;
 use crate::rebuild::Rebuilds;
 use crate::stats::Stats;
@@ -104,7 +105,8 @@ impl App {
     /// One document.
     async fn load(&self, collection: &str, id: &str) -> Result<Option<Stored>, Problem> {
         let loaded = self.ports.store.load(collection, &[id]).await;
-        Ok(loaded.map_err(store_is_down)?.into_iter().next().flatten())
+        let stored = loaded.map_err(store_is_down)?.into_iter().next().flatten();
+        Ok(stored.filter(|stored| !is_blank(stored)))
     }
 
     /// An order with what is known of it, if anything is.
@@ -112,6 +114,21 @@ impl App {
         let stored = self.load(ORDERS, id.as_str()).await?;
         let order = stored.map(|stored| Order::parse(&stored.body)).transpose();
         order.map_err(|error| unreadable(ORDERS, id.as_str(), &error))
+    }
+
+    /// Records what an operator asked of the read model itself.
+    async fn record(&self, audit: Audit) -> Result<(), Problem> {
+        let recorded = decisions::record(&*self.ports.store, audit).await;
+        recorded.map_err(|outage| {
+            tracing::warn!(
+                error = outage.chain(),
+                "an operator's action was not recorded"
+            );
+            Problem::unavailable(
+                "the store did not take the record of this; try again",
+                RETRY_AFTER_S,
+            )
+        })
     }
 
     /// Publishes a command; returns when it is acknowledged.
@@ -144,6 +161,18 @@ fn store_is_down(error: StoreError) -> Problem {
     );
     Problem::unavailable(
         "the store does not answer just now; try again",
+        RETRY_AFTER_S,
+    )
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
+fn broker_is_down(error: BrokerError) -> Problem {
+    tracing::warn!(
+        error = &error as &dyn std::error::Error,
+        "the broker could not be asked"
+    );
+    Problem::unavailable(
+        "the broker does not answer just now; try again",
         RETRY_AFTER_S,
     )
 }

@@ -5,6 +5,7 @@
 //! equal byte for byte. No IO, no clock, no async.
 
 mod audit;
+mod bounds;
 mod causality;
 mod dead_letter;
 mod decision;
@@ -22,7 +23,9 @@ mod render;
 mod tests;
 mod views;
 
-pub use audit::{Audit, AuditOutcome};
+pub(crate) use audit::redrive_name;
+pub use audit::{Asked, Audit, AuditOutcome, Kept};
+pub(crate) use bounds::stored_name;
 pub use dead_letter::PostMortem;
 pub use decision::{Decision, OrphanDiscard};
 pub use entry::Entry;

@@ -5,6 +5,7 @@
 //! wrong, and then exactly those orders are loaded and merged again. Nothing is parked, and nothing depends on order or number of
 //! arrivals.
 
+mod blame;
 mod cache;
 mod decode;
 mod merge;
@@ -17,7 +18,7 @@ mod tests;
 mod work;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use sagaline_contracts::Timestamp;
@@ -30,7 +31,6 @@ pub use publisher::Publisher;
 
 use crate::live::Hub;
 use crate::projection::{Audit, Order};
-use crate::rebuild::Rebuilds;
 use crate::stats::Stats;
 use cache::Cache;
 use decode::{Batch, Topics};
@@ -57,9 +57,6 @@ pub struct Projector {
     /// Orders that begin are not loaded before they are saved, unless that was wrong for most of them the last time.
     expects_new: AtomicBool,
     mode: Mode,
-    rebuilds: Arc<Rebuilds>,
-    /// How often the read model was cleared when the cache was begun.
-    cleared: AtomicU64,
 }
 
 impl Projector {
@@ -80,16 +77,7 @@ impl Projector {
             cache: parking_lot::Mutex::default(),
             expects_new: AtomicBool::new(mode == Mode::Live),
             mode,
-            rebuilds: Arc::default(),
-            cleared: AtomicU64::new(0),
         }
-    }
-
-    /// The same projector in a process where the read model is rebuilt at times.
-    #[must_use]
-    pub fn beside(mut self, rebuilds: Arc<Rebuilds>) -> Self {
-        self.rebuilds = rebuilds;
-        self
     }
 
     /// The topics that it reads.
@@ -97,18 +85,21 @@ impl Projector {
         sagaline_contracts::EventType::topics().collect()
     }
 
-    async fn save(&self, batch: Batch, now: Timestamp) -> Result<(), Outage> {
+    async fn save(&self, batch: Batch, messages: &[Inbound], now: Timestamp) -> Result<(), Outage> {
         let Batch {
             orders,
             letters,
-            poison,
+            mut poison,
             oldest,
             received,
         } = batch;
         let events =
             u64::try_from(received.iter().map(|(_, count)| count).sum::<usize>()).unwrap_or(0);
         let mut duplicates = Vec::new();
-        let audits = self.save_orders(orders, now, &mut duplicates).await?;
+        let (audits, damaged) = self
+            .save_orders(orders, messages, now, &mut duplicates)
+            .await?;
+        poison.extend(self.topics.entomb(messages, &damaged, now));
         merge_all(&*self.ports.store, letters).await?;
         if !sagaline_saga::planted!("no audit") {
             merge_all(&*self.ports.store, audits).await?;
@@ -167,23 +158,12 @@ impl Projector {
         let decoded = self.topics.decode(batch, now);
         let received = decoded.received.clone();
         let oldest = decoded.oldest;
-        self.save(decoded, now).await?;
+        self.save(decoded, batch, now).await?;
         let seconds = watch.elapsed_seconds();
         for (topic, count) in received {
             self.topics.metrics(topic).batch_took(seconds, count);
         }
         Ok(oldest)
-    }
-
-    /// Forgets what was saved before the read model was cleared; gives how often it was.
-    fn forget_cleared(&self) -> u64 {
-        let cleared = self.rebuilds.cleared();
-        if self.cleared.swap(cleared, Ordering::AcqRel) != cleared
-            && !sagaline_saga::planted!("remembered across a rebuild")
-        {
-            self.forget();
-        }
-        cleared
     }
 
     fn expects_new(&self) -> bool {

@@ -1,43 +1,50 @@
 //! Building the read model anew, and writing it out for a comparison.
 
+mod blank;
+mod mark;
+mod patience;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sagaline_contracts::Timestamp;
-use sagaline_runtime::{BrokerError, Consumer, Inbound, Outage, Ports};
-use sagaline_store::{Index, Store, StoreError, Write};
+use sagaline_runtime::{Broker, BrokerError, Outage, Ports, Replay};
+use sagaline_store::{Store, StoreError};
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
-use crate::collections::{ORDERS, PROJECTED, REBUILDING};
+use crate::collections::{ORDERS, PROJECTED, is_blank};
 use crate::decisions;
 use crate::live::Hub;
-use crate::projection::PROJECTOR;
 use crate::projector::{Mode, Projector, Publisher};
 use crate::stats::Stats;
+pub use mark::is_rebuild_unfinished;
+pub(crate) use mark::{Request, last_rebuilt, unfinished};
+use patience::{Patience, patiently};
 
 const PAGE: usize = 2_000;
-const CLOSE_LIMIT: Duration = Duration::from_secs(3);
-const OUTAGE_PAUSE: Duration = Duration::from_millis(500);
-const OUTAGES_MAX: u32 = 60;
+/// So long may nothing come before the end of the topics.
+pub(crate) const REBUILD_PATIENCE: Duration = Duration::from_secs(20);
 
-/// When a rebuild has seen everything.
-#[derive(Debug, Clone, Copy)]
+/// How a rebuild goes about it.
+#[derive(Debug, Clone)]
 pub struct RebuildOptions {
-    /// It is done when nothing from before its beginning has come for so long.
-    pub quiet: Duration,
-    /// Joining the topics may take so long before the first message comes.
+    /// Who asks for it, as the audit has it.
+    pub requested_by: String,
+    /// Whether it goes on although topics do not have their first messages any more: what only those told is gone then.
+    pub accept_loss: bool,
+    /// So long may nothing come before the end.
     pub patience: Duration,
 }
 
-impl Default for RebuildOptions {
-    fn default() -> Self {
+impl RebuildOptions {
+    /// A rebuild that somebody asks for.
+    pub fn by(requested_by: impl Into<String>) -> Self {
         Self {
-            quiet: Duration::from_secs(3),
-            patience: Duration::from_secs(20),
+            requested_by: requested_by.into(),
+            accept_loss: false,
+            patience: REBUILD_PATIENCE,
         }
     }
 }
@@ -72,6 +79,23 @@ pub enum RebuildError {
     /// Either of them is down.
     #[error("a dependency stayed away during the rebuild; start it again")]
     Outage(#[from] Outage),
+    /// What was told first is not in the topics any more.
+    #[error(
+        "the topics do not begin with their first message: {gone} messages are gone, and what only they told would be gone from \
+         the read model; rebuild with --accept-loss, or {{\"acceptLoss\": true}}, if that is meant"
+    )]
+    Gone {
+        /// How many messages.
+        gone: u64,
+    },
+    /// Nothing came any more before the end.
+    #[error("nothing came for {patience:?} and {left} messages are not read yet; start it again")]
+    Stalled {
+        /// How long nothing came.
+        patience: Duration,
+        /// Messages up to the end, at most.
+        left: u64,
+    },
 }
 
 /// The rebuilds of this process.
@@ -79,47 +103,98 @@ pub enum RebuildError {
 pub struct Rebuilds {
     /// Held by the rebuild that is under way.
     pub(crate) running: Arc<tokio::sync::Mutex<()>>,
-    cleared: AtomicU64,
 }
 
-impl Rebuilds {
-    /// How often the read model was cleared. Whoever remembers documents from before forgets them: versions begin anew, so a save
-    /// that goes by an old one may not conflict, and overwrite what the rebuild has found.
-    pub(crate) fn cleared(&self) -> u64 {
-        self.cleared.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn note_cleared(&self) {
-        self.cleared.fetch_add(1, Ordering::AcqRel);
-    }
+/// How many messages the topics do not have any more.
+pub(crate) async fn gone(broker: &dyn Broker) -> Result<u64, BrokerError> {
+    let replay = broker.replay(&Projector::topics()).await?;
+    Ok(sum(replay.spans().iter().map(|span| span.first)))
 }
 
-/// Clears the read model and projects every topic again, from its beginning to where it ends now.
+fn sum(counts: impl Iterator<Item = i64>) -> u64 {
+    counts.map(|count| u64::try_from(count).unwrap_or(0)).sum()
+}
+
+/// Empties the read model and projects every topic again, from its beginning to where it ends now.
 ///
-/// The service may run meanwhile: the projection is commutative and saved by compare-and-set, so it does not matter who
-/// of the two projects an event first. What comes while the rebuild runs is the service's anyway.
+/// The service may run meanwhile, in this process or in another one: the projection is commutative and saved by compare-and-set, so it
+/// does not matter who of the two projects an event first. What comes while the rebuild runs is the service's anyway.
 pub async fn rebuild(
     ports: &Ports,
     options: RebuildOptions,
 ) -> Result<RebuildReport, RebuildError> {
-    rebuild_beside(ports, options, &Rebuilds::default()).await
+    let request = Request::new(&options, ports.clock.now());
+    rebuild_as(ports, &request, options.patience).await
 }
 
-/// The same, in a process that projects as well.
-pub(crate) async fn rebuild_beside(
+/// The same, for a request that may have been begun before and cut off.
+pub(crate) async fn rebuild_as(
     ports: &Ports,
-    options: RebuildOptions,
-    rebuilds: &Rebuilds,
+    request: &Request,
+    patience: Duration,
 ) -> Result<RebuildReport, RebuildError> {
+    let store = &*ports.store;
     let began = Instant::now();
-    let beginning = ports.clock.now();
-    mark(&*ports.store, beginning).await?;
-    for collection in PROJECTED {
-        let cleared = ports.store.clear(collection).await;
-        // It may have happened although the answer was lost.
-        rebuilds.note_cleared();
-        cleared?;
+    let mut outages = Patience::default();
+    patiently!(outages, decisions::record(store, request.audit()).await);
+    let rebuilt = rebuild_marked(ports, request, patience).await;
+    let refused = rebuilt.as_ref().err().map(ToString::to_string);
+    answer(ports, request, refused.as_deref()).await;
+    Ok(RebuildReport {
+        messages: rebuilt?,
+        orders: store.count(ORDERS).await?,
+        took: began.elapsed(),
+    })
+}
+
+/// Records what became of a rebuild. Whether it can be recorded or not, the rebuild is what it is.
+async fn answer(ports: &Ports, request: &Request, refused: Option<&str>) {
+    let now = ports.clock.now().max(request.began.next());
+    let answered = request.audit().answered(now, refused);
+    if let Err(outage) = decisions::record(&*ports.store, answered).await {
+        tracing::warn!(
+            error = outage.chain(),
+            "the end of a rebuild was not recorded"
+        );
     }
+}
+
+async fn rebuild_marked(
+    ports: &Ports,
+    request: &Request,
+    patience: Duration,
+) -> Result<u64, RebuildError> {
+    let gone = gone(&*ports.broker).await?;
+    if gone > 0 && !request.accept_loss {
+        return Err(RebuildError::Gone { gone });
+    }
+    let store = &*ports.store;
+    let mut outages = Patience::default();
+    let cut_off = patiently!(outages, unfinished(store).await);
+    patiently!(outages, mark::begin(store, request).await);
+    for collection in PROJECTED {
+        blank::blank_all(store, collection).await?;
+    }
+    // Only now: whatever was projected before it was emptied was published before the topics' ends are looked up.
+    let replay = ports.broker.replay(&Projector::topics()).await?;
+    let messages = replay_all(replay, ports, patience).await?;
+    for collection in PROJECTED {
+        blank::remove_blank(store, collection).await?;
+    }
+    patiently!(outages, decisions::show_all(store).await);
+    patiently!(outages, mark::end(store, request).await);
+    // It has done what the one before was cut off from.
+    if let Some(cut_off) = cut_off.filter(|cut_off| cut_off != request) {
+        answer(ports, &cut_off, None).await;
+    }
+    Ok(messages)
+}
+
+async fn replay_all(
+    mut replay: Box<dyn Replay>,
+    ports: &Ports,
+    patience: Duration,
+) -> Result<u64, RebuildError> {
     let projector = Projector::new(
         ports.clone(),
         Publisher::new(Arc::clone(&ports.broker)),
@@ -127,82 +202,28 @@ pub(crate) async fn rebuild_beside(
         Arc::new(Stats::default()),
         Mode::Rebuild,
     );
-    // A group that nobody else is in, and that has read nothing.
-    let group = format!("{PROJECTOR}-rebuild-{}", beginning.micros());
-    let mut consumer = ports.broker.consumer(&group, &Projector::topics()).await?;
-    let replayed = replay(consumer.as_mut(), &projector, beginning, options).await;
-    consumer.close(CLOSE_LIMIT).await;
-    let messages = replayed?;
-    decisions::show_all(&*ports.store).await?;
-    ports.store.clear(REBUILDING).await?;
-    Ok(RebuildReport {
-        messages,
-        orders: ports.store.count(ORDERS).await?,
-        took: began.elapsed(),
-    })
-}
-
-/// Whether a rebuild has begun and not ended: what is projected is not complete, and a rebuild has to be started again.
-pub async fn is_rebuild_unfinished(store: &dyn Store) -> Result<bool, StoreError> {
-    Ok(store.count(REBUILDING).await? > 0)
-}
-
-async fn mark(store: &dyn Store, beginning: Timestamp) -> Result<(), StoreError> {
-    let mark = Write {
-        id: "rebuild".to_owned(),
-        expected: 0,
-        body: format!("{{\"began\":\"{beginning}\"}}").into(),
-        index: Index::default(),
-    };
-    // It is there already when the rebuild before this one did not end.
-    store.save(REBUILDING, vec![mark]).await.map(drop)
-}
-
-async fn replay(
-    consumer: &mut dyn Consumer,
-    projector: &Projector,
-    beginning: Timestamp,
-    options: RebuildOptions,
-) -> Result<u64, RebuildError> {
     let mut messages = 0;
-    let mut deadline = Instant::now() + options.patience;
+    let mut give_up = Instant::now() + patience;
+    let mut outages = Patience::default();
     loop {
-        let batch = match tokio::time::timeout_at(deadline, consumer.next()).await {
-            Ok(batch) => batch?,
-            Err(_) => return Ok(messages),
-        };
-        let Some(batch) = batch else {
-            return Ok(messages);
+        let batch = match replay.next().await {
+            Ok(None) => return Ok(messages),
+            Ok(Some(batch)) => batch,
+            Err(error) if Instant::now() >= give_up => return Err(error.into()),
+            Err(error) => {
+                outages.wait_out(error.into()).await?;
+                continue;
+            }
         };
         if !batch.is_empty() {
-            let oldest = project(projector, &batch).await?;
+            patiently!(outages, projector.project(&batch).await);
             messages += batch.len() as u64;
-            // What is newer than the rebuild comes for ever, and is not what it waits for.
-            if oldest.is_none_or(|oldest| oldest < beginning) {
-                deadline = Instant::now() + options.quiet;
-            }
+            give_up = Instant::now() + patience;
+        } else if Instant::now() >= give_up {
+            let all = sum(replay.spans().iter().map(|span| span.end - span.first));
+            let left = all.saturating_sub(messages);
+            return Err(RebuildError::Stalled { patience, left });
         }
-        consumer.done(&batch).await;
-        if Instant::now() >= deadline {
-            return Ok(messages);
-        }
-    }
-}
-
-/// Projects a batch; waits out an outage, but not for ever: somebody waits for the end.
-async fn project(
-    projector: &Projector,
-    batch: &[Inbound],
-) -> Result<Option<Timestamp>, RebuildError> {
-    let mut outages = 0;
-    loop {
-        match projector.project(batch).await {
-            Ok(oldest) => return Ok(oldest),
-            Err(outage) if outages >= OUTAGES_MAX => return Err(outage.into()),
-            Err(outage) => tracing::warn!(error = outage.chain(), "outage: waiting"),
-        }
-        outages += 1;
-        tokio::time::sleep(OUTAGE_PAUSE).await;
     }
 }
 
@@ -217,7 +238,8 @@ where
         let mut after: Option<String> = None;
         loop {
             let page = store.scan(collection, after.as_deref(), PAGE).await?;
-            for document in &page {
+            for document in page.iter().filter(|document| !is_blank(document)) {
+                count += 1;
                 out.write_all(
                     format!("{{\"collection\":\"{collection}\",\"document\":").as_bytes(),
                 )
@@ -225,7 +247,6 @@ where
                 out.write_all(&document.body).await?;
                 out.write_all(b"}\n").await?;
             }
-            count += page.len() as u64;
             if page.len() < PAGE {
                 break;
             }

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use sagaline_contracts::payload::{RedriveAction, RedriveRequested};
 use sagaline_contracts::{Event, EventId, EventType, OrderId, Timestamp};
-use sagaline_saga::{command_id, derived_event_id};
+use sagaline_saga::{command_id, derived_event_id, message_id};
 use serde_json::{Value, json};
 
-use crate::projection::{Entry, LetterState, Order, OrphanDiscard, PROJECTOR, PostMortem};
+use crate::projection::{
+    Entry, LetterState, Order, OrphanDiscard, PROJECTOR, PostMortem, redrive_name,
+};
 
 /// How deep an edited payload may be nested: it is sent within an event within a request, and has to be read there.
 const PAYLOAD_DEPTH_MAX: usize = 100;
@@ -109,7 +111,7 @@ pub(crate) fn plan(
         order_id: Some(order_id.clone()),
         payload: RedriveRequested {
             order_id,
-            dead_letter_id: letter.id().to_owned(),
+            dead_letter_id: letter.told_id().to_owned(),
             action: wish.action,
             event,
             consumers,
@@ -174,6 +176,18 @@ fn decision_id(letter: &PostMortem, order_id: Option<&OrderId>, wish: &Wish) -> 
         Ok(cause) => derived_event_id(&cause, &command, EventType::RedriveRequested, 0),
         Err(error) => unreachable!("a constant is a valid event id: {error}"),
     }
+}
+
+/// Clicks of one operator that are refused for the same reason while nothing else happened to the letter are one action.
+pub(crate) fn refusal_id(
+    letter: &PostMortem,
+    action: RedriveAction,
+    by: &str,
+    refusal: &Refusal,
+) -> EventId {
+    let at = letter.updated_at().micros();
+    let place = message_id(&format!("{} {by} {refusal}", letter.id()), 0, at);
+    derived_event_id(&place, redrive_name(action), EventType::CommandRejected, 0)
 }
 
 fn waiting(letter: &PostMortem) -> Vec<String> {

@@ -12,11 +12,14 @@ use crate::http::{App, routes};
 use crate::live::Hub;
 use crate::projection::PROJECTOR;
 use crate::projector::{Mode, Projector, Publisher};
-use crate::rebuild::{Rebuilds, is_rebuild_unfinished};
+use crate::rebuild::{last_rebuilt, unfinished};
 use crate::stats::Stats;
 
 /// How long to wait before the store is asked again after an outage.
 const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
+
+/// How soon a rebuild elsewhere is noticed.
+const REBUILDS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The service's own flags: it has none.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -34,14 +37,13 @@ pub async fn run(
     let shutdown = host.shutdown.clone();
     let publisher = Publisher::new(Arc::clone(&ports.broker));
     let (hub, stats) = (Arc::new(Hub::default()), Arc::new(Stats::default()));
-    let rebuilds = Arc::new(Rebuilds::default());
     let app = App {
         ports: ports.clone(),
         hub: Arc::clone(&hub),
         stats: Arc::clone(&stats),
         publisher: publisher.clone(),
         gate: host.gate(),
-        rebuilds: Arc::clone(&rebuilds),
+        rebuilds: Arc::default(),
     };
     let projector = Projector::new(
         ports.clone(),
@@ -49,8 +51,7 @@ pub async fn run(
         Arc::clone(&hub),
         Arc::clone(&stats),
         Mode::Live,
-    )
-    .beside(rebuilds);
+    );
     let consumer = ConsumerLoop::new(
         PROJECTOR,
         Projector::topics(),
@@ -64,6 +65,7 @@ pub async fn run(
             hub.feed.run(Arc::clone(&ports.clock), shutdown.clone()),
             count(&stats, &ports, &shutdown),
             finish_what_was_begun(&app, &shutdown),
+            notice_rebuilds(&app, &shutdown),
         );
         anyhow::Ok(())
     };
@@ -95,6 +97,32 @@ async fn count(stats: &Stats, ports: &Ports, shutdown: &CancellationToken) {
     }
 }
 
+/// Looks again at everything when the read model was rebuilt elsewhere: by another instance, or from the command line.
+async fn notice_rebuilds(app: &App, shutdown: &CancellationToken) {
+    let noticing = async {
+        let mut known = None;
+        loop {
+            match last_rebuilt(&*app.ports.store).await {
+                Ok(last) => {
+                    if known.replace(last).is_some_and(|known| known != last) {
+                        app.look_again().await;
+                    }
+                }
+                Err(error) => tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "nobody knows whether there was a rebuild"
+                ),
+            }
+            tokio::time::sleep(REBUILDS_INTERVAL).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = shutdown.cancelled() => {}
+        () = noticing => {}
+    }
+}
+
 /// Rebuilds again when a crash has cut a rebuild off, and shows decisions that were kept, but not shown before a crash.
 async fn finish_what_was_begun(app: &App, shutdown: &CancellationToken) {
     let finishing = async {
@@ -115,8 +143,8 @@ async fn finish_what_was_begun(app: &App, shutdown: &CancellationToken) {
 
 async fn finish(app: &App) -> Result<(), Outage> {
     decisions::show_all(&*app.ports.store).await?;
-    if is_rebuild_unfinished(&*app.ports.store).await?
-        && let Some(running) = app.start_rebuild("the start, because the last rebuild was cut off")
+    if let Some(request) = unfinished(&*app.ports.store).await?
+        && let Some(running) = app.start_rebuild(request)
         && let Ok(rebuilt) = running.await
     {
         rebuilt.map_err(|error| Outage::new("store", error))?;

@@ -23,9 +23,8 @@ use tower::ServiceExt;
 use crate::http::{App, routes};
 use crate::live::Hub;
 use crate::projector::{Mode, Projector, Publisher};
-use crate::rebuild::Rebuilds;
 use crate::stats::Stats;
-pub(crate) use broker::FakeBroker;
+pub(crate) use broker::{BeforeReplay, FakeBroker};
 pub(crate) use store::FakeStore;
 
 /// A clock that stands until it is moved.
@@ -53,7 +52,6 @@ pub(crate) struct World {
     pub(crate) hub: Arc<Hub>,
     pub(crate) stats: Arc<Stats>,
     pub(crate) projector: Projector,
-    pub(crate) rebuilds: Arc<Rebuilds>,
     pub(crate) app: Router,
     keys: JwtKeys,
     offset: AtomicI64,
@@ -77,14 +75,13 @@ impl World {
         let (hub, stats) = (Arc::new(Hub::default()), Arc::new(Stats::default()));
         let publisher = Publisher::new(Arc::clone(&ports.broker));
         let keys = JwtKeys::new(&"0123456789abcdef0123456789abcdef".parse().unwrap());
-        let rebuilds = Arc::new(Rebuilds::default());
         let app = App {
             ports: ports.clone(),
             hub: Arc::clone(&hub),
             stats: Arc::clone(&stats),
             publisher: publisher.clone(),
             gate: AdminGate::new(keys.clone()),
-            rebuilds: Arc::clone(&rebuilds),
+            rebuilds: Arc::default(),
         };
         let projector = Projector::new(
             ports.clone(),
@@ -92,8 +89,7 @@ impl World {
             hub.clone(),
             stats.clone(),
             Mode::Live,
-        )
-        .beside(Arc::clone(&rebuilds));
+        );
         Self {
             clock,
             broker,
@@ -102,7 +98,6 @@ impl World {
             hub,
             stats,
             projector,
-            rebuilds,
             app: routes(app),
             keys,
             offset: AtomicI64::new(0),

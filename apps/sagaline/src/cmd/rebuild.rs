@@ -20,6 +20,8 @@ use crate::output::{Out, note};
 
 /// The services' database.
 const DATABASE: &str = "sagaline";
+/// Who rebuilds with the database's password, as the audit has it.
+const COMMAND_LINE: &str = "sagaline rebuild";
 /// A rebuild reads every topic from its beginning.
 const LIMIT: Duration = Duration::from_hours(1);
 
@@ -43,6 +45,9 @@ struct ReadModelArgs {
     /// The store, to rebuild in this process. Without it the running read model service is asked, which has its own
     #[arg(long, env = "MONGO_URL", hide_env_values = true, value_name = "URL")]
     mongo_url: Option<MongoUrl>,
+    /// Go on although the topics have lost their first messages: what only those told is gone afterwards
+    #[arg(long)]
+    accept_loss: bool,
     #[command(flatten)]
     operator: Operator,
 }
@@ -60,15 +65,15 @@ pub(crate) async fn run(args: &RebuildArgs) -> anyhow::Result<ExitCode> {
     let mut out = args.common.out();
     let What::ReadModel(read_model) = &args.what;
     let report = match &read_model.mongo_url {
-        Some(url) => here(&args.common, url).await?,
-        None => there(&args.common, &read_model.operator).await?,
+        Some(url) => here(&args.common, url, read_model.accept_loss).await?,
+        None => there(&args.common, read_model).await?,
     };
     show(&report, &mut out)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// In this process: the service may run meanwhile.
-async fn here(common: &Common, url: &MongoUrl) -> anyhow::Result<Report> {
+/// In this process: the service may run meanwhile, and notices it.
+async fn here(common: &Common, url: &MongoUrl, accept_loss: bool) -> anyhow::Result<Report> {
     let brokers = &common.at.kafka_brokers;
     kafka::config(brokers).await?;
     let store = MongoStore::connect(url.expose(), DATABASE).await;
@@ -82,7 +87,11 @@ async fn here(common: &Common, url: &MongoUrl) -> anyhow::Result<Report> {
     note(format_args!(
         "projecting every topic of {brokers} into {url}"
     ));
-    let report = rebuild(&ports, RebuildOptions::default()).await?;
+    let options = RebuildOptions {
+        accept_loss,
+        ..RebuildOptions::by(COMMAND_LINE)
+    };
+    let report = rebuild(&ports, options).await?;
     Ok(Report {
         messages: report.messages,
         orders: report.orders,
@@ -91,11 +100,15 @@ async fn here(common: &Common, url: &MongoUrl) -> anyhow::Result<Report> {
 }
 
 /// In the service: only it can reach a store that is within its own process.
-async fn there(common: &Common, operator: &Operator) -> anyhow::Result<Report> {
-    let read_model = common.at.read_model()?.with_token(operator.token()?);
+async fn there(common: &Common, args: &ReadModelArgs) -> anyhow::Result<Report> {
+    let read_model = common.at.read_model()?.with_token(args.operator.token()?);
     let read_model = read_model.with_limit(LIMIT);
     let answer = read_model
-        .post(&["admin", "rebuild"], &json!({}), None)
+        .post(
+            &["admin", "rebuild"],
+            &json!({ "acceptLoss": args.accept_loss }),
+            None,
+        )
         .await;
     match answer {
         Err(error) if matches!(error.status(), Some(404 | 405)) => anyhow::bail!(

@@ -3,6 +3,7 @@
 mod admin;
 mod consumer;
 mod producer;
+mod replay;
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,7 +12,7 @@ use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::{ClientConfig, ClientContext};
 
-use crate::{Broker, BrokerError, Consumer, Producer};
+use crate::{Broker, BrokerError, Consumer, Producer, Replay};
 
 /// How to reach the broker, and how to behave there.
 #[derive(Debug, Clone)]
@@ -127,6 +128,12 @@ impl Broker for KafkaBroker {
             topics,
             self.options.batch_max,
         )?))
+    }
+
+    async fn replay(&self, topics: &[&str]) -> Result<Box<dyn Replay>, BrokerError> {
+        let config = replay::config(self.config("replay"));
+        let replay = replay::KafkaReplay::start(config, topics, self.options.batch_max);
+        Ok(Box::new(replay.await?))
     }
 
     async fn ensure_topics(&self, topics: &[&str], partitions: i32) -> Result<(), BrokerError> {

@@ -4,6 +4,7 @@ mod consumer;
 mod group;
 mod log;
 mod producer;
+mod replay;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::FutureExt;
 use parking_lot::Mutex;
-use sagaline_runtime::{Broker, BrokerError, Consumer, Inbound, Producer};
+use sagaline_runtime::{Broker, BrokerError, Consumer, Inbound, Producer, Replay};
 use sagaline_store::{MemoryStore, Store};
 use tokio::sync::Notify;
 
@@ -23,6 +24,7 @@ use crate::weather::Dependency;
 use consumer::SimConsumer;
 use group::Group;
 use producer::SimProducer;
+use replay::SimReplay;
 
 pub(crate) use log::Topics;
 
@@ -220,6 +222,12 @@ impl Broker for SimBroker {
             member,
             changed,
         )))
+    }
+
+    async fn replay(&self, topics: &[&str]) -> Result<Box<dyn Replay>, BrokerError> {
+        self.ping().await?;
+        let (cluster, life) = (Arc::clone(&self.cluster), Arc::clone(&self.life));
+        Ok(Box::new(SimReplay::new(cluster, life, topics)))
     }
 
     async fn ensure_topics(&self, _: &[&str], _: i32) -> Result<(), BrokerError> {

@@ -39,7 +39,7 @@ impl Plan {
                 what: What::Order(placing(&dice, number)),
             })
             .collect();
-        let mut climate = if scale.faults {
+        let climate = if scale.faults {
             climate(&dice)
         } else {
             Climate {
@@ -63,29 +63,7 @@ impl Plan {
                 }
             )
         }) {
-            // And one that rebuilds does not tell the others, which may remember what was there before.
-            steps.retain(|step| !matches!(step.what, What::Watch { .. } | What::Rebuild));
-        }
-        // A rebuild clears the documents, and their versions begin anew: a save from before that arrives after it cannot be told
-        // from one of after. See docs/reliability.md, "Known limits".
-        if steps.iter().any(|step| step.what == What::Rebuild) {
-            climate.save_late = 0;
-            // And its end is told by clocks: it ends when nothing came for a while.
-            let silences = |step: &Step| {
-                matches!(
-                    step.what,
-                    What::Clock { .. }
-                        | What::Pause {
-                            service: Service::ReadModel,
-                            ..
-                        }
-                        | What::Outage {
-                            what: Dependency::Broker,
-                            ..
-                        }
-                )
-            };
-            steps.retain(|step| !silences(step));
+            steps.retain(|step| !matches!(step.what, What::Watch { .. }));
         }
         steps.sort_by_key(|step| step.at_ms);
         Self {

@@ -149,6 +149,42 @@ impl Writing {
         SaveResult::Saved
     }
 
+    /// Puts the removal of a document that has this version into the batch.
+    pub(super) fn remove(
+        &mut self,
+        id: &str,
+        version: u64,
+        batch: &mut Batch,
+    ) -> Result<SaveResult, Failure> {
+        if self.versions.get(id).is_none() {
+            self.look_up(id)?;
+        }
+        let Some(known) = self.versions.get(id).filter(|k| k.version == version) else {
+            return Ok(SaveResult::Conflict);
+        };
+        if version == 0 {
+            return Ok(SaveResult::Conflict);
+        }
+        let Collection {
+            documents, index, ..
+        } = &*self.collection;
+        batch.writes.remove(documents, id);
+        let unlisted = Index::default();
+        record::reindex(id, &known.index, &unlisted, |change| {
+            if let Change::Remove(key) = change {
+                batch.writes.remove(index, key);
+            }
+        });
+        *known = Known {
+            version: 0,
+            index: unlisted,
+            batch: batch.number,
+        };
+        self.is_in_batch = true;
+        self.count -= 1;
+        Ok(SaveResult::Saved)
+    }
+
     /// Adds what is written once per batch.
     pub(super) fn before_commit(&self, batch: &mut Batch) {
         if !self.is_in_batch {

@@ -218,6 +218,21 @@ impl Engine {
         Ok(page)
     }
 
+    pub(super) fn count_tagged(&self, name: &str, tag: &str) -> Result<u64, Failure> {
+        let Some(collection) = self.collection(name) else {
+            return Ok(0);
+        };
+        let prefix = record::ranked_prefix(Some(tag));
+        let end = after_prefix(prefix.clone());
+        let snapshot = self.database.snapshot();
+        let mut count = 0;
+        for entry in snapshot.range(&collection.index, prefix..end) {
+            entry.key()?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
     pub(super) fn scan(
         &self,
         name: &str,

@@ -17,6 +17,7 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, Failure>>;
 
 pub(super) enum Request {
     Save(Save),
+    Remove(Remove),
     Clear {
         collection: String,
         reply: Reply<()>,
@@ -32,11 +33,19 @@ pub(super) struct Save {
     pub(super) reply: Reply<Vec<SaveResult>>,
 }
 
+pub(super) struct Remove {
+    pub(super) collection: String,
+    /// Ids with their versions.
+    pub(super) documents: Vec<(String, u64)>,
+    pub(super) reply: Reply<Vec<SaveResult>>,
+}
+
 impl Request {
     /// Answers it with a failure; nobody minds when the caller has stopped waiting.
     pub(super) fn refuse(self, failure: Failure) {
         match self {
             Self::Save(save) => save.reply.send(Err(failure)).map_err(drop).ok(),
+            Self::Remove(remove) => remove.reply.send(Err(failure)).map_err(drop).ok(),
             Self::Clear { reply, .. } | Self::Ping { reply } => reply.send(Err(failure)).ok(),
         };
     }
@@ -76,6 +85,23 @@ impl WriterHandle {
             })
         })
         .await
+    }
+
+    pub(super) async fn remove(
+        &self,
+        collection: &str,
+        documents: Vec<(String, u64)>,
+    ) -> Result<(), Failure> {
+        let collection = collection.to_owned();
+        self.ask(|reply| {
+            Request::Remove(Remove {
+                collection,
+                documents,
+                reply,
+            })
+        })
+        .await
+        .map(drop)
     }
 
     pub(super) async fn clear(&self, collection: &str) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 //! A document is `format, flags, length of the tag, version, due?, rank?, tag?, body`, under its id. Index entries have no
 //! value; their key is a letter, what they are sorted by, and the id. Numbers are big-endian, so that they sort.
 
-use crate::{Index, StoreError, Write};
+use crate::Index;
 
 const FORMAT: u8 = 1;
 const FIXED: usize = 12;
@@ -11,9 +11,6 @@ const HAS_DUE: u8 = 1;
 const HAS_RANK: u8 = 2;
 const HAS_TAG: u8 = 4;
 const SETTLED: u8 = 8;
-
-/// Keys are limited to 64 KiB by the engine; nobody needs ids or tags anywhere near that.
-const NAME_BYTES_MAX: usize = 1024;
 
 /// Where the number of documents stands in the index.
 pub(super) const COUNT_KEY: &[u8] = b"c";
@@ -23,24 +20,6 @@ pub(super) const COUNT_KEY: &[u8] = b"c";
 pub(super) enum RecordError {
     #[error("its stored bytes are damaged")]
     Damaged,
-    #[error("an id and a tag have at most {NAME_BYTES_MAX} bytes, and an id at least one")]
-    NameLength,
-}
-
-/// Refuses what cannot be stored.
-pub(super) fn check(collection: &str, writes: &[Write]) -> Result<(), StoreError> {
-    let fits = |write: &&Write| {
-        let tag = write.index.tag.as_deref().unwrap_or_default();
-        (1..=NAME_BYTES_MAX).contains(&write.id.len()) && tag.len() <= NAME_BYTES_MAX
-    };
-    match writes.iter().find(|write| !fits(write)) {
-        None => Ok(()),
-        Some(write) => Err(StoreError::Unusable {
-            collection: collection.to_owned(),
-            id: write.id.clone(),
-            source: Box::new(RecordError::NameLength),
-        }),
-    }
 }
 
 /// A document's bytes.

@@ -11,7 +11,7 @@ use crate::embedded::batch::{Batch, Writing};
 use crate::embedded::cell::EngineCell;
 use crate::embedded::engine::Engine;
 use crate::embedded::failure::{Chain, Failure};
-use crate::embedded::queue::{Request, Save};
+use crate::embedded::queue::{Remove, Request, Save};
 
 pub(super) struct Writer {
     engine: Arc<EngineCell>,
@@ -50,6 +50,14 @@ impl Writer {
                 }
                 Request::Clear { collection, reply } => {
                     reply.send(self.clear(&collection)).ok();
+                }
+                Request::Remove(remove) => {
+                    let engine = Arc::clone(&self.engine);
+                    let removed = engine.read(|engine| {
+                        self.remove(engine, remove);
+                        Ok(())
+                    });
+                    self.is_broken |= removed.is_err();
                 }
                 Request::Save(save) => {
                     let engine = Arc::clone(&self.engine);
@@ -106,6 +114,31 @@ impl Writer {
             }
         }
         None
+    }
+
+    /// Removes documents, in a batch of their own.
+    fn remove(&mut self, engine: &Engine, remove: Remove) {
+        self.batches += 1;
+        let mut batch = Batch::new(self.batches, engine.batch());
+        let removed = self
+            .writing(engine, &remove.collection)
+            .and_then(|writing| {
+                let documents = remove.documents.iter();
+                documents
+                    .map(|(id, version)| writing.remove(id, *version, &mut batch))
+                    .collect()
+            });
+        match removed {
+            Ok(results) => {
+                batch.answers.push((remove.reply, results));
+                self.commit(batch);
+            }
+            Err(failure) => {
+                // What was put into the batch is dropped with it, and is not to be remembered as removed.
+                self.collections.remove(&remove.collection);
+                remove.reply.send(Err(failure)).ok();
+            }
+        }
     }
 
     fn writing(&mut self, engine: &Engine, name: &str) -> Result<&mut Writing, Failure> {

@@ -1,7 +1,7 @@
 //! One collection: its documents and the sorted sets that they are found by.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -117,6 +117,28 @@ impl Collection {
             }
         }
         self.settled.sweep(&self.documents);
+    }
+
+    /// Removes the documents that have these versions; gives their bodies.
+    pub(super) fn remove(&mut self, documents: &[(String, u64)]) -> Vec<Bytes> {
+        let mut bodies = Vec::new();
+        for (id, version) in documents {
+            let Entry::Occupied(found) = self.documents.entry(Id::from(id.as_str())) else {
+                continue;
+            };
+            if found.get().version != *version {
+                continue;
+            }
+            let mut document = found.remove();
+            self.finder.reindex(&mut document, &Index::default());
+            self.settled.follow(&mut document, false);
+            bodies.push(document.body);
+        }
+        bodies
+    }
+
+    pub(super) fn tagged(&self, tag: &str) -> usize {
+        self.finder.tagged.get(tag).map_or(0, BTreeSet::len)
     }
 
     pub(super) fn due(&self, now: i64, limit: usize) -> Vec<Stored> {

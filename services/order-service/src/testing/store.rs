@@ -126,6 +126,18 @@ impl Store for TestStore {
         self.inner.count(collection).await
     }
 
+    async fn count_tagged(&self, collection: &str, tag: &str) -> Result<u64, StoreError> {
+        self.inner.count_tagged(collection, tag).await
+    }
+
+    async fn remove(
+        &self,
+        collection: &str,
+        documents: Vec<(String, u64)>,
+    ) -> Result<(), StoreError> {
+        self.inner.remove(collection, documents).await
+    }
+
     async fn clear(&self, collection: &str) -> Result<(), StoreError> {
         self.inner.clear(collection).await
     }

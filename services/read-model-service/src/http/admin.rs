@@ -3,8 +3,10 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use sagaline_commands::{Accepted, Command, CompensateRequest, Issued, Refusal, RetryRequest};
-use sagaline_contracts::{EventId, OrderId, ShortText};
+use sagaline_commands::{
+    Accepted, Command, CompensateRequest, Issued, OrderView, Refusal, RetryRequest,
+};
+use sagaline_contracts::{Event, EventId, OrderId, ShortText};
 use sagaline_runtime::Outbound;
 use sagaline_service_kit::{Admin, IdempotencyKey, Json, Path, Problem};
 
@@ -58,9 +60,14 @@ async fn issue(
     }
     let now = app.ports.clock.now();
     let known = |id: &EventId| order.knows(id);
-    let issued = command
-        .issue(&fold.command_view(), &admin.sub, key, now, known)
-        .map_err(|refusal| refused(&refusal))?;
+    let view = fold.command_view();
+    let issued = match command.issue(&view, &admin.sub, key, now, known) {
+        Ok(issued) => issued,
+        Err(refusal) => {
+            let event = command.rejection(&view, &refusal, &admin.sub, key, now);
+            return Err(refused(app, &view, &refusal, &event).await);
+        }
+    };
     if let Issued::Publish(event) = &issued {
         app.publish(Outbound::event(event)).await?;
         tracing::info!(order_id = %id, command_id = %event.id, by = admin.sub, "a command was issued");
@@ -72,8 +79,14 @@ pub(super) fn accepted(command_id: EventId) -> Response {
     (StatusCode::ACCEPTED, Json(Accepted::new(command_id))).into_response()
 }
 
-fn refused(refusal: &Refusal) -> Problem {
+/// Records a refusal where every other operator's action is, and answers with it.
+async fn refused(app: &App, view: &OrderView, refusal: &Refusal, event: &Event) -> Problem {
+    if app.publish(Outbound::event(event)).await.is_err() {
+        // The answer is the same; only its record is missing, and the log has it.
+        tracing::warn!(order_id = %view.order_id, %refusal, "a refusal was not recorded");
+    }
     Problem::conflict(refusal.to_string())
+        .with("orderId", view.order_id.as_str())
         .with("reason", refusal.code())
-        .with("outcome", refusal.outcome().as_str())
+        .with("outcome", view.outcome.as_str())
 }

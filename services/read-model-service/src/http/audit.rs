@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::App;
 use super::page::Listing;
 use crate::collections::AUDIT;
+use crate::projection::stored_name;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -22,9 +23,10 @@ pub(super) async fn list(
     State(app): State<App>,
     Query(query): Query<AuditQuery>,
 ) -> Result<Response, Problem> {
+    let requested_by = query.requested_by.as_deref().map(stored_name);
     let listing = Listing {
         collection: AUDIT,
-        tag: query.requested_by.as_deref(),
+        tag: requested_by.as_deref(),
         limit: query.limit.as_deref(),
         cursor: query.cursor.as_deref(),
         listed_by: "at",

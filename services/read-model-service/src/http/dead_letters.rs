@@ -16,9 +16,9 @@ use super::page::{Listing, json_response};
 use super::{App, RETRY_AFTER_S, store_is_down, unreadable};
 use crate::collections::DEAD_LETTERS;
 use crate::decisions;
-use crate::projection::{LetterState, PostMortem};
+use crate::projection::{Asked, Audit, LetterState, PostMortem, redrive_name, stored_name};
 use crate::rebuild::is_rebuild_unfinished;
-use crate::redrive::{Plan, Refusal, Wish, plan};
+use crate::redrive::{Plan, Refusal, Wish, plan, refusal_id};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct LettersQuery {
@@ -90,7 +90,7 @@ pub(super) async fn one(
     State(app): State<App>,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let stored = app.load(DEAD_LETTERS, &id).await?;
+    let stored = app.load(DEAD_LETTERS, &stored_name(&id)).await?;
     let stored = stored.ok_or_else(|| unknown_letter(&id))?;
     Ok(json_response(stored.body))
 }
@@ -151,7 +151,7 @@ async fn decide(
             RETRY_AFTER_S,
         ));
     }
-    let stored = app.load(DEAD_LETTERS, id).await?;
+    let stored = app.load(DEAD_LETTERS, &stored_name(id)).await?;
     let stored = stored.ok_or_else(|| unknown_letter(id))?;
     let letter =
         PostMortem::parse(&stored.body).map_err(|error| unreadable(DEAD_LETTERS, id, &error))?;
@@ -164,7 +164,13 @@ async fn decide(
         payload,
         requested_by: admin.sub.clone(),
     };
-    let plan = plan(&letter, order.as_ref(), wish, app.ports.clock.now()).map_err(refused)?;
+    let plan = match plan(&letter, order.as_ref(), wish, app.ports.clock.now()) {
+        Ok(plan) => plan,
+        Err(refusal) => {
+            record_refusal(app, admin, &letter, action, &refusal).await;
+            return Err(refused(refusal));
+        }
+    };
     let command_id = match plan {
         Plan::Before(command_id) => command_id,
         Plan::Publish(event) => {
@@ -187,6 +193,30 @@ async fn decide(
     };
     tracing::info!(dead_letter_id = id, %command_id, ?action, by = admin.sub, "a dead letter was decided");
     Ok(accepted(command_id))
+}
+
+/// Records a refusal where every other operator's action is. Whether it can be recorded or not: the answer is the same.
+async fn record_refusal(
+    app: &App,
+    admin: &Admin,
+    letter: &PostMortem,
+    action: RedriveAction,
+    refusal: &Refusal,
+) {
+    let now = app.ports.clock.now().max(letter.updated_at().next());
+    let asked = Asked {
+        id: refusal_id(letter, action, &admin.sub, refusal),
+        command: redrive_name(action),
+        dead_letter_id: Some(letter.id()),
+        order_id: letter.order_id().cloned(),
+        requested_by: &admin.sub,
+        note: None,
+        at: now,
+    };
+    let audit = Audit::of_asked(asked).answered(now, Some(&refusal.to_string()));
+    if app.record(audit).await.is_err() {
+        tracing::warn!(dead_letter_id = letter.id(), %refusal, "a refusal was not recorded");
+    }
 }
 
 fn refused(refusal: Refusal) -> Problem {

@@ -6,6 +6,7 @@ use sagaline_service_kit::Operation;
 use serde_json::{Value, json};
 
 use super::dead_letters::RedriveBody;
+use super::rebuild::RebuildBody;
 use super::stats::StatsView;
 use crate::projection::Status;
 use crate::projection::described::{AuditDocument, LetterDocument, OrderDocument};
@@ -18,8 +19,8 @@ fn listing(id: &'static str, summary: &'static str) -> Operation {
     Operation::new(id, summary)
         .query(
             "limit",
-            "How many, 50 when it is left out",
-            json!({ "type": "integer", "minimum": 1, "maximum": 100 }),
+            "How many, 50 when it is left out; 100 are given at most",
+            json!({ "type": "integer", "minimum": 1 }),
         )
         .query(
             "cursor",
@@ -189,8 +190,12 @@ pub(super) fn rebuild() -> Operation {
         "Projects every topic again; answers when it is done",
     )
     .for_admins()
+    .optional_body::<RebuildBody>()
     .answers::<RebuildReport>(200, "It is done; the answer is broken off when it fails")
-    .refuses(409, "A rebuild is under way already")
+    .refuses(
+        409,
+        "A rebuild is under way already, or `gone` messages are not in the topics any more",
+    )
 }
 
 fn command(id: &'static str, summary: &'static str) -> Operation {

@@ -105,10 +105,15 @@ fn parse_limit(limit: Option<&str>) -> Result<usize, Problem> {
     let Some(text) = limit else {
         return Ok(LIMIT_DEFAULT);
     };
-    text.parse()
-        .ok()
-        .filter(|limit| (1..=LIMIT_MAX).contains(limit))
-        .ok_or_else(|| Problem::bad_request("limit", format!("must be 1 to {LIMIT_MAX}")))
+    let is_positive =
+        text.bytes().all(|byte| byte.is_ascii_digit()) && text.bytes().any(|byte| byte != b'0');
+    if !is_positive {
+        return Err(Problem::bad_request("limit", "must be a positive number"));
+    }
+    // Whoever asks for more gets what there is on a page.
+    Ok(text
+        .parse()
+        .map_or(LIMIT_MAX, |limit: usize| limit.min(LIMIT_MAX)))
 }
 
 fn parse_cursor(cursor: &str) -> Result<Rank, Problem> {

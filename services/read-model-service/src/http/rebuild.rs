@@ -4,28 +4,66 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use futures::stream;
+use sagaline_service_kit::extract::{parse_json, read_body};
 use sagaline_service_kit::{Admin, Problem};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use tokio::task::JoinHandle;
 
 use super::App;
+use super::broker_is_down;
 use super::page::json_response;
-use crate::rebuild::{RebuildError, RebuildOptions, RebuildReport, rebuild_beside};
+use crate::rebuild::{
+    self as asked, REBUILD_PATIENCE, RebuildError, RebuildReport, gone, rebuild_as,
+};
 
 /// A connection on which nothing comes for so long may be taken for dead; a space says that the answer is being made.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 type Running = JoinHandle<Result<RebuildReport, RebuildError>>;
 
+/// The body of a rebuild; it may be empty.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RebuildBody {
+    /// Go on although the topics have lost their first messages.
+    #[serde(default)]
+    accept_loss: bool,
+}
+
 /// The answer comes when the rebuild is done, which it will be whether anyone waits for it or not. One that fails breaks the
 /// answer off.
-pub(super) async fn start(admin: Admin, State(app): State<App>) -> Result<Response, Problem> {
-    let running = app
-        .start_rebuild(&admin.sub)
-        .ok_or_else(|| Problem::conflict("a rebuild is under way already: wait for its end"))?;
+pub(super) async fn start(
+    admin: Admin,
+    State(app): State<App>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let body = read_body(request, &app).await?;
+    let body: RebuildBody = if body.trim_ascii().is_empty() {
+        RebuildBody::default()
+    } else {
+        parse_json(&body)?
+    };
+    let wanted = asked::Request {
+        began: app.ports.clock.now(),
+        requested_by: admin.sub,
+        accept_loss: body.accept_loss,
+    };
+    let gone = gone(&*app.ports.broker).await.map_err(broker_is_down)?;
+    if gone > 0 && !wanted.accept_loss {
+        let error = RebuildError::Gone { gone };
+        app.refuse_rebuild(&wanted, &error.to_string()).await?;
+        return Err(Problem::conflict(error.to_string()).with("gone", gone));
+    }
+    let Some(running) = app.start_rebuild(wanted.clone()) else {
+        let why = "a rebuild is under way already: wait for its end";
+        app.refuse_rebuild(&wanted, why).await?;
+        return Err(Problem::conflict(why));
+    };
     let answer = stream::unfold(Some(running), |running| async move {
         let mut running: Running = running?;
         tokio::select! {
@@ -50,6 +88,20 @@ fn answer(
 }
 
 impl App {
+    /// After a rebuild, in this process or in another one: counts all orders again, and tells the readers of orders what is
+    /// stored now.
+    pub(crate) async fn look_again(&self) {
+        let gate = self.stats.counts.gate().await;
+        self.stats.counts.recount(&gate);
+        drop(gate);
+        if let Err(problem) = self.tell_watchers().await {
+            tracing::warn!(
+                ?problem,
+                "readers of orders have to come back to see what was rebuilt"
+            );
+        }
+    }
+
     /// Tells the readers of orders what is stored now: one who came while the read model was incomplete has not seen it all,
     /// and what a rebuild projects it tells nobody.
     async fn tell_watchers(&self) -> Result<(), Problem> {
@@ -64,23 +116,20 @@ impl App {
         Ok(())
     }
 
+    /// Records a rebuild that is not begun.
+    async fn refuse_rebuild(&self, request: &asked::Request, why: &str) -> Result<(), Problem> {
+        let refused = request.audit().answered(request.began.next(), Some(why));
+        self.record(refused).await
+    }
+
     /// Starts a rebuild, unless one is under way.
-    pub(crate) fn start_rebuild(&self, by: &str) -> Option<Running> {
+    pub(crate) fn start_rebuild(&self, request: asked::Request) -> Option<Running> {
         let alone = Arc::clone(&self.rebuilds.running).try_lock_owned().ok()?;
-        tracing::info!(by, "rebuilding the read model");
+        tracing::info!(by = request.requested_by, "rebuilding the read model");
         let app = self.clone();
         Some(tokio::spawn(async move {
-            let rebuilt =
-                rebuild_beside(&app.ports, RebuildOptions::default(), &app.rebuilds).await;
-            let gate = app.stats.counts.gate().await;
-            app.stats.counts.recount(&gate);
-            drop(gate);
-            if let Err(problem) = app.tell_watchers().await {
-                tracing::warn!(
-                    ?problem,
-                    "readers of orders have to come back to see what was rebuilt"
-                );
-            }
+            let rebuilt = rebuild_as(&app.ports, &request, REBUILD_PATIENCE).await;
+            app.look_again().await;
             match &rebuilt {
                 Ok(report) => tracing::info!(?report, "the read model is rebuilt"),
                 Err(error) => tracing::error!(

@@ -2,7 +2,6 @@
 
 use axum::extract::State;
 use sagaline_service_kit::{Json, Problem};
-use sagaline_store::ListQuery;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -10,9 +9,6 @@ use super::{App, store_is_down};
 use crate::collections::DEAD_LETTERS;
 use crate::projection::LetterState;
 use crate::stats::Report;
-
-/// Dead letters are counted up to here.
-const LETTERS_COUNTED_MAX: usize = 1_000;
 
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -25,8 +21,8 @@ pub(super) struct StatsView {
 
 #[derive(Serialize, JsonSchema)]
 struct LettersView {
-    /// They wait for an operator; 1000 means so many or more.
-    waiting: usize,
+    /// They wait for an operator.
+    waiting: u64,
 }
 
 /// Who watches at this instance.
@@ -38,22 +34,15 @@ struct ReadersView {
 }
 
 pub(super) async fn stats(State(app): State<App>) -> Result<Json<StatsView>, Problem> {
-    let query = ListQuery {
-        tag: Some(LetterState::Waiting.as_str().to_owned()),
-        after: None,
-        limit: LETTERS_COUNTED_MAX,
-    };
-    let letters = app
+    let waiting = app
         .ports
         .store
-        .list(DEAD_LETTERS, query)
+        .count_tagged(DEAD_LETTERS, LetterState::Waiting.as_str())
         .await
         .map_err(store_is_down)?;
     Ok(Json(StatsView {
         report: app.stats.report(app.ports.clock.now()),
-        dead_letters: LettersView {
-            waiting: letters.len(),
-        },
+        dead_letters: LettersView { waiting },
         readers: ReadersView {
             feed: app.hub.feed.readers(),
             orders_watched: app.hub.watchers.watched(),

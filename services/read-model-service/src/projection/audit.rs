@@ -4,20 +4,26 @@ use bytes::Bytes;
 use sagaline_commands::{action_name, step_name};
 use sagaline_contracts::payload::RedriveAction;
 use sagaline_contracts::{EventId, EventType, OrderId, Timestamp};
+use sagaline_saga::derived_event_id;
 use sagaline_store::Index;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::bounds::{clipped, stored_name};
 use super::decision::OrphanDiscard;
 use super::entry::Entry;
 use super::fact::Fact;
-use super::history::{Dated, unite};
+use super::history::{Dated, Shorten, unite};
 use super::order::Unreadable;
 use super::render::json;
 use super::{Order, SAGA_TIMEOUT};
 
 const ANSWERS_MAX: usize = 20;
+/// What is kept of an answer's reason; the timeline has all of it.
+const REASON_BYTES_MAX: usize = 4 * 1024;
 const UNKNOWN: &str = "unknown";
+/// How the read model answers what was asked of it alone, and is done.
+const DONE: &str = "done";
 
 /// What became of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -56,6 +62,29 @@ struct Command {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     note: Option<String>,
     at: Timestamp,
+}
+
+/// A command that no event tells of: it is kept by the read model itself, in the form of the audit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kept(pub Audit);
+
+/// What an operator asked of the read model itself.
+#[derive(Debug, Clone)]
+pub struct Asked<'a> {
+    /// The command's id.
+    pub id: EventId,
+    /// What: `rebuild`, `redrive`, `discard`.
+    pub command: &'a str,
+    /// The dead letter that it is about.
+    pub dead_letter_id: Option<&'a str>,
+    /// The dead letter's order.
+    pub order_id: Option<OrderId>,
+    /// Who.
+    pub requested_by: &'a str,
+    /// What else is worth knowing.
+    pub note: Option<&'a str>,
+    /// When.
+    pub at: Timestamp,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -114,6 +143,42 @@ impl Audit {
         }
     }
 
+    /// The audit of what was asked of the read model itself.
+    pub fn of_asked(asked: Asked<'_>) -> Self {
+        let command = Command {
+            id: asked.id,
+            order_id: asked.order_id,
+            name: asked.command.to_owned(),
+            attempt: None,
+            dead_letter_id: asked.dead_letter_id.map(str::to_owned),
+            requested_by: asked.requested_by.to_owned(),
+            note: asked.note.map(str::to_owned),
+            at: asked.at,
+        };
+        Self {
+            command,
+            answers: Vec::new(),
+        }
+    }
+
+    /// The same with its outcome: `refused` says why it could not be.
+    #[must_use]
+    pub fn answered(mut self, at: Timestamp, refused: Option<&str>) -> Self {
+        let r#type = match refused {
+            Some(_) => EventType::CommandRejected.as_str(),
+            None => DONE,
+        };
+        self.answers.push(Dated {
+            at,
+            event_id: derived_event_id(self.id(), r#type, EventType::CommandRejected, 0),
+            what: Answer {
+                r#type: r#type.to_owned(),
+                reason: refused.map(|why| clipped(why, REASON_BYTES_MAX).into_owned()),
+            },
+        });
+        self
+    }
+
     /// The audit of a stored document.
     pub fn parse(body: &[u8]) -> Result<Self, Unreadable> {
         let stored: DocumentIn = serde_json::from_slice(body)?;
@@ -135,7 +200,11 @@ impl Audit {
 
     /// What became of the command. A decision about a dead letter is carried out by whoever holds it, without an answer.
     pub fn outcome(&self) -> AuditOutcome {
-        if self.answers.iter().any(|answer| answer.what.is_refusal()) {
+        let is_done = |answer: &Dated<Answer>| answer.what.r#type == DONE;
+        if self.answers.iter().any(is_done) {
+            // It may have been cut off before.
+            AuditOutcome::Accepted
+        } else if self.answers.iter().any(|answer| answer.what.is_refusal()) {
             AuditOutcome::Rejected
         } else if self.answers.is_empty() && self.command.dead_letter_id.is_none() {
             AuditOutcome::Pending
@@ -153,7 +222,8 @@ impl Audit {
             .filter(|answer| answer.what.is_refusal());
         let reason = refusals
             .filter_map(|answer| answer.what.reason.as_deref())
-            .next_back();
+            .next_back()
+            .filter(|_| outcome == AuditOutcome::Rejected);
         let document = DocumentOut {
             id: self.id(),
             command: &self.command,
@@ -164,7 +234,7 @@ impl Audit {
         let by = &self.command.requested_by;
         let index = Index {
             due: None,
-            tag: Some(by.clone()),
+            tag: Some(stored_name(by).into_owned()),
             rank: Some(self.command.at.micros()),
             // A timeout's wish for an order that has shipped meanwhile gets no answer.
             settled: outcome != AuditOutcome::Pending || by == SAGA_TIMEOUT,
@@ -172,6 +242,8 @@ impl Audit {
         (json(&document, 512).into(), index)
     }
 }
+
+impl Shorten for Answer {}
 
 impl Answer {
     fn is_refusal(&self) -> bool {
@@ -189,13 +261,26 @@ impl Command {
                 &wish.by,
                 wish.reason.clone(),
             ),
+            // One without a cause was refused before it became an event.
+            Fact::Refused(refused) if entry.cause.is_none() => {
+                return Some(Self {
+                    id: entry.id.clone(),
+                    order_id: Some(order_id.clone()),
+                    name: refused.command.clone(),
+                    attempt: None,
+                    dead_letter_id: None,
+                    requested_by: refused.requested_by.clone(),
+                    note: None,
+                    at: entry.timestamp,
+                });
+            }
             Fact::Redrive(redrive) => {
                 return Some(Self {
                     id: entry.id.clone(),
                     order_id: Some(order_id.clone()),
                     name: redrive_name(redrive.action).to_owned(),
                     attempt: None,
-                    dead_letter_id: Some(redrive.dead_letter_id.clone()),
+                    dead_letter_id: Some(stored_name(&redrive.dead_letter_id).into_owned()),
                     requested_by: redrive.requested_by.clone(),
                     note: redrive.event.is_some().then(|| "edited".to_owned()),
                     at: entry.timestamp,
@@ -216,7 +301,8 @@ impl Command {
     }
 }
 
-const fn redrive_name(action: RedriveAction) -> &'static str {
+/// What a decision about a dead letter is called.
+pub(crate) const fn redrive_name(action: RedriveAction) -> &'static str {
     match action {
         RedriveAction::Redrive => "redrive",
         RedriveAction::Discard => "discard",
@@ -236,8 +322,14 @@ fn answers(order: &Order, command: &EventId) -> Vec<Dated<Answer>> {
     let sent_on = caused(command)
         .filter(|e| is_wish(e))
         .flat_map(|wish| caused(&wish.id));
+    // What was refused at once is its own answer.
+    let itself = order
+        .entries
+        .iter()
+        .filter(|entry| entry.id == *command && entry.kind == EventType::CommandRejected);
     direct
         .chain(sent_on)
+        .chain(itself)
         .filter(|entry| is_answer(entry))
         .map(|entry| Dated {
             at: entry.timestamp,
@@ -263,11 +355,12 @@ fn is_answer(entry: &Entry) -> bool {
 }
 
 fn reason(entry: &Entry) -> Option<String> {
-    match &entry.fact {
-        Fact::Refused(refusal) => Some(refusal.reason.clone()),
-        Fact::Failed { reason } => Some(reason.clone()),
-        _ => None,
-    }
+    let reason = match &entry.fact {
+        Fact::Refused(refusal) => &refusal.reason,
+        Fact::Failed { reason } => reason,
+        _ => return None,
+    };
+    Some(clipped(reason, REASON_BYTES_MAX).into_owned())
 }
 
 impl Order {
@@ -279,7 +372,25 @@ impl Order {
                 EventType::RetryRequested
                     | EventType::CompensationRequested
                     | EventType::RedriveRequested
+                    | EventType::CommandRejected
             )
         })
+    }
+}
+
+impl Kept {
+    /// The kept form of a stored document.
+    pub fn parse(body: &[u8]) -> Result<Self, Unreadable> {
+        Audit::parse(body).map(Self)
+    }
+
+    /// Merges the answers that are known here and there; says whether that is more than before.
+    pub fn merge(&mut self, other: Self) -> bool {
+        self.0.merge(other.0)
+    }
+
+    /// The document.
+    pub fn document(&self) -> (Bytes, Index) {
+        self.0.document()
     }
 }

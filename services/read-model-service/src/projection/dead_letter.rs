@@ -13,15 +13,23 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::LetterState;
+use super::bounds::{clipped, clipped_value, stored_name};
 use super::decision::{Decision, OrphanDiscard};
 use super::details::storable;
 use super::fact::concerns;
-use super::history::{Dated, unite};
+use super::history::{Dated, Shorten, unite};
 use super::order::Unreadable;
 use super::render::json;
 
 /// The most deaths, and the most decisions, that are kept of one message.
 const HISTORY_MAX: usize = 500;
+/// What is kept of the payload of a message as it died first: it is what an operator has handled again.
+const FIRST_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// What is kept of the payload of the other deaths.
+const LATER_BYTES_MAX: usize = 2 * 1024;
+/// What is kept of an error, and of a name.
+const ERROR_BYTES_MAX: usize = 2 * 1024;
+const NAME_BYTES_MAX: usize = 256;
 
 /// A message that could not be handled: the set of its deaths and of the decisions about it.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,11 +114,39 @@ pub(crate) fn letter_id(event: &Event, letter: &DeadLetter) -> String {
     }
 }
 
+/// A death with its texts cut and at most so many bytes of its payload.
+fn bounded(letter: &DeadLetter, payload_max: usize) -> DeadLetter {
+    let name = |text: &str| clipped(text, NAME_BYTES_MAX).into_owned();
+    let long = |text: &String| clipped(text, payload_max).into_owned();
+    DeadLetter {
+        original_type: name(&letter.original_type),
+        original_event_id: name(&letter.original_event_id),
+        order_id: letter.order_id.clone(),
+        error: clipped(&letter.error, ERROR_BYTES_MAX).into_owned(),
+        payload: clipped_value(&letter.payload, payload_max),
+        original_topic: letter.original_topic.as_deref().map(name),
+        partition: letter.partition,
+        offset: letter.offset,
+        consumer: letter.consumer.as_deref().map(name),
+        attempts: letter.attempts,
+        raw: letter.raw.as_ref().map(long),
+        dead_letter_id: letter.dead_letter_id.as_ref().map(long),
+    }
+}
+
+impl Shorten for DeadLetter {
+    fn shortened(&self) -> Self {
+        bounded(self, LATER_BYTES_MAX)
+    }
+}
+
+impl Shorten for Decision {}
+
 impl PostMortem {
     /// A message of which nothing is known.
-    pub fn new(id: impl Into<String>) -> Self {
+    pub fn new(id: impl AsRef<str>) -> Self {
         Self {
-            id: id.into(),
+            id: stored_name(id.as_ref()).into_owned(),
             deaths: Vec::new(),
             decisions: Vec::new(),
         }
@@ -126,6 +162,7 @@ impl PostMortem {
                     payload: storable(&letter.payload),
                     ..letter.clone()
                 };
+                let what = bounded(&what, FIRST_BYTES_MAX);
                 it.deaths.push(Dated { at, event_id, what });
                 Some(it)
             }
@@ -172,9 +209,18 @@ impl PostMortem {
         before != *self
     }
 
-    /// The message's id.
+    /// The id under which the message is stored.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The message's id as events say it: whoever holds it knows it by this one.
+    pub fn told_id(&self) -> &str {
+        let told = |death: &DeadLetter| death.dead_letter_id.is_some();
+        let first = self.first_death().filter(|death| told(death));
+        first
+            .and_then(|death| death.dead_letter_id.as_deref())
+            .unwrap_or(&self.id)
     }
 
     /// The message as it died first.

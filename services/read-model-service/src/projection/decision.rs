@@ -5,6 +5,12 @@ use sagaline_contracts::{Event, EventId, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::bounds::clipped;
+
+/// What is kept of who decided, and of a service's name; and of all the services that a decision names.
+const NAME_BYTES_MAX: usize = 256;
+const NAMES_BYTES_MAX: usize = 2 * 1024;
+
 /// What an operator decided about a dead letter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -43,10 +49,24 @@ impl Decision {
     pub(super) fn of(request: &RedriveRequested, event: &Event) -> Self {
         Self {
             action: request.action,
-            consumers: request.consumers.clone(),
-            requested_by: request.requested_by.clone(),
+            consumers: bounded(&request.consumers),
+            requested_by: clipped(&request.requested_by, NAME_BYTES_MAX).into_owned(),
             edited: request.event.is_some(),
             answers: event.causation_id.clone(),
         }
     }
+}
+
+/// The names, cut as those of the letters' consumers are, as many as fit. None would mean all, so the first one always fits.
+fn bounded(consumers: &[String]) -> Vec<String> {
+    let names = consumers
+        .iter()
+        .map(|name| clipped(name, NAME_BYTES_MAX).into_owned());
+    let mut bytes = 0;
+    names
+        .take_while(|name| {
+            bytes += name.len();
+            bytes <= NAMES_BYTES_MAX
+        })
+        .collect()
 }

@@ -8,6 +8,7 @@ use sagaline_contracts::payload::{DeadLetter, RedriveRequested};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::bounds::is_sparse;
 use super::render::json;
 
 /// How deep a payload may be nested to be shown as it is: documents that are nested deeper cannot be stored everywhere.
@@ -66,7 +67,7 @@ fn opaque(payload: &Payload) -> Option<Payload> {
 
 /// The value, as text when it could not be stored everywhere as it is.
 pub(super) fn storable(value: &Value) -> Value {
-    if is_storable(value, DEPTH_MAX) {
+    if fits(value) {
         value.clone()
     } else {
         Value::String(value.to_string())
@@ -79,7 +80,12 @@ fn foreign(wire: &[u8]) -> Option<Value> {
         payload: Value,
     }
     let envelope: Envelope = serde_json::from_slice(wire).ok()?;
-    is_storable(&envelope.payload, DEPTH_MAX).then_some(envelope.payload)
+    fits(&envelope.payload).then_some(envelope.payload)
+}
+
+/// Whether every store can hold the value as it is.
+fn fits(value: &Value) -> bool {
+    is_storable(value, DEPTH_MAX) && !is_sparse(value)
 }
 
 fn is_storable(value: &Value, depth_left: usize) -> bool {

@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
-use sagaline_contracts::{DEAD_LETTER_SUFFIX, Event, EventType, OrderId, Rejected, Timestamp};
-use sagaline_runtime::{Inbound, Outbound, orphan};
+use sagaline_contracts::{
+    DEAD_LETTER_SUFFIX, Event, EventType, OrderId, Rejected, RejectedKind, Timestamp,
+};
+use sagaline_runtime::{Inbound, Outbound, orphan, untried};
 use sagaline_service_kit::telemetry::{self, EventMetrics};
 
+use super::blame::Damaged;
 use crate::projection::{Entry, PROJECTOR, PostMortem};
 
 /// The topics, with what is counted of each.
@@ -82,7 +85,69 @@ impl Topics {
         batch
     }
 
-    /// The dead letter of a message that cannot be read. There is none of a dead letter: it would go round for ever.
+    /// What the messages bring of these orders, once more: for the few that have to begin again.
+    pub(super) fn brought(
+        &self,
+        messages: &[Inbound],
+        ids: &[OrderId],
+    ) -> HashMap<OrderId, Vec<Entry>, RandomState> {
+        let mut brought: HashMap<OrderId, Vec<Entry>, RandomState> = HashMap::default();
+        for message in messages {
+            if let Some((event, id)) = self.event_of(message, ids) {
+                let wire = message.value.as_deref().unwrap_or_default();
+                brought.entry(id).or_default().push(Entry::new(event, wire));
+            }
+        }
+        brought
+    }
+
+    /// The event that a message tells, with its order, if it is one of these.
+    fn event_of(&self, message: &Inbound, ids: &[OrderId]) -> Option<(Event, OrderId)> {
+        let kind = self.all[*self.by_name.get(&*message.topic)?].kind;
+        let event = Event::decode(kind, message.key.as_deref(), message.value.as_deref()).ok()?;
+        let id = event.order_id.clone().filter(|id| ids.contains(id))?;
+        Some((event, id))
+    }
+
+    /// The dead letters of the messages of orders whose documents are not usable, by topic. When a document is mended they
+    /// are redriven.
+    pub(super) fn entomb(
+        &self,
+        messages: &[Inbound],
+        damaged: &[Damaged],
+        now: Timestamp,
+    ) -> Vec<(usize, Option<Outbound>)> {
+        if damaged.is_empty() {
+            return Vec::new();
+        }
+        let ids: Vec<OrderId> = damaged.iter().map(|order| order.id.clone()).collect();
+        let mut letters = Vec::new();
+        for message in messages {
+            let Some((_, id)) = self.event_of(message, &ids) else {
+                continue;
+            };
+            let why = damaged.iter().find(|order| order.id == id);
+            let rejected = Rejected {
+                kind: RejectedKind::Schema,
+                reason: format!(
+                    "{}; when that is mended, redrive this message",
+                    why.map_or("", |order| &order.why)
+                ),
+            };
+            if let Some(at) = self.by_name.get(&*message.topic) {
+                let letter = || untried(PROJECTOR, message, &rejected, now);
+                letters.push((*at, self.may_die(*at).then(letter)));
+            }
+        }
+        letters
+    }
+
+    /// Of a dead letter there is none: it would go round for ever.
+    fn may_die(&self, topic: usize) -> bool {
+        !self.all[topic].name.ends_with(DEAD_LETTER_SUFFIX)
+    }
+
+    /// The dead letter of a message that cannot be read.
     fn bury(
         &self,
         topic: usize,
@@ -97,7 +162,7 @@ impl Topics {
             ..
         } = message;
         tracing::warn!(topic = %name, partition, offset, kind = rejected.kind.as_str(), error = %rejected, "a message cannot be read");
-        if self.all[topic].name.ends_with(DEAD_LETTER_SUFFIX) {
+        if !self.may_die(topic) {
             return None;
         }
         telemetry::dead_letters(self.all[topic].name, PROJECTOR).increment(1);

@@ -6,25 +6,41 @@ use std::sync::atomic::Ordering;
 use foldhash::fast::RandomState;
 use sagaline_commands::Outcome;
 use sagaline_contracts::{EventType, OrderId, Timestamp};
-use sagaline_runtime::Outage;
+use sagaline_runtime::{Inbound, Outage};
 use sagaline_store::SaveResult;
 
+use super::blame::{self, Damaged, blamed};
 use super::cache::Known;
 use super::merge::{Contended, ROUNDS_MAX};
 use super::work::Work;
 use super::{Projector, audits};
 use crate::collections::ORDERS;
-use crate::projection::{Audit, Entry, Merged, Order};
+use crate::projection::{Audit, Entry};
+
+/// What became of an order of a batch in one round.
+enum Fate {
+    Saved,
+    /// Someone else was faster.
+    Lost,
+    /// The store refuses its document, and why.
+    Unusable(String),
+}
+
+/// The audits of the commands of the batch's orders, and the orders that could not be saved.
+pub(super) type SavedOrders = (Vec<Audit>, Vec<Damaged>);
 
 impl Projector {
-    /// Saves what the batch tells about orders, and tells everyone who watches. Gives the audits of their commands.
+    /// Saves what the batch tells about orders, and tells everyone who watches.
     pub(super) async fn save_orders(
         &self,
         groups: HashMap<OrderId, Vec<Entry>, RandomState>,
+        messages: &[Inbound],
         now: Timestamp,
         duplicates: &mut Vec<EventType>,
-    ) -> Result<Vec<Audit>, Outage> {
-        let saved = self.try_save_orders(groups, now, duplicates).await;
+    ) -> Result<SavedOrders, Outage> {
+        let saved = self
+            .try_save_orders(groups, messages, now, duplicates)
+            .await;
         if saved.is_err() {
             self.forget();
             let gate = self.stats.counts.gate().await;
@@ -36,33 +52,38 @@ impl Projector {
     async fn try_save_orders(
         &self,
         groups: HashMap<OrderId, Vec<Entry>, RandomState>,
+        messages: &[Inbound],
         now: Timestamp,
         duplicates: &mut Vec<EventType>,
-    ) -> Result<Vec<Audit>, Outage> {
-        let cleared = self.forget_cleared();
-        let mut works = self.begin(groups, duplicates).await?;
+    ) -> Result<SavedOrders, Outage> {
+        let mut damaged = Vec::new();
+        let mut works = self.begin(groups, duplicates, &mut damaged).await?;
         let mut all_audits = Vec::new();
         for round in 0..ROUNDS_MAX {
-            let conflicts = self.save_round(&mut works, now).await?;
+            let fates = self.save_round(&mut works, now).await?;
             if round == 0 {
-                self.learn(&works, &conflicts);
+                self.learn(&works, &fates);
             }
-            let mut lost = Vec::with_capacity(conflicts.len());
-            for (work, conflict) in works.into_iter().zip(conflicts) {
-                if conflict {
-                    lost.push(work);
-                } else {
-                    all_audits.extend(audits(&work.order));
-                    // One that was saved before the read model was cleared is not there any more.
-                    if self.rebuilds.cleared() == cleared {
+            let mut lost = Vec::new();
+            for (work, fate) in works.into_iter().zip(fates) {
+                match fate {
+                    Fate::Saved => {
+                        all_audits.extend(audits(&work.order));
                         self.remember(work, now);
                     }
+                    Fate::Lost => lost.push(work),
+                    Fate::Unusable(why) => damaged.push(Damaged {
+                        id: work.order.id().clone(),
+                        why,
+                    }),
                 }
             }
             if lost.is_empty() {
-                return Ok(all_audits);
+                return Ok((all_audits, damaged));
             }
-            works = self.begin_again(lost, duplicates).await?;
+            works = self
+                .begin_again(lost, messages, duplicates, &mut damaged)
+                .await?;
         }
         let contended = Contended {
             collection: ORDERS,
@@ -76,6 +97,7 @@ impl Projector {
         &self,
         groups: HashMap<OrderId, Vec<Entry>, RandomState>,
         duplicates: &mut Vec<EventType>,
+        damaged: &mut Vec<Damaged>,
     ) -> Result<Vec<Work>, Outage> {
         // What is saved, and in which order, follows from the batch alone, so that a run can be repeated.
         let mut groups: Vec<_> = groups.into_iter().collect();
@@ -88,8 +110,7 @@ impl Projector {
             for (id, entries) in groups {
                 if let Some(known) = cache.take(&id) {
                     works.push(Work::of(known, entries, duplicates));
-                } else if expects_new && entries.iter().any(|e| e.kind() == EventType::OrderCreated)
-                {
+                } else if expects_new && entries.iter().any(is_beginning) {
                     let mut work = Work::of(Known::nothing(id), entries, duplicates);
                     work.is_guess = true;
                     works.push(work);
@@ -98,16 +119,13 @@ impl Projector {
                 }
             }
         }
-        let ids: Vec<&OrderId> = unknown.iter().map(|(id, _)| id).collect();
-        let loaded = self.load(&ids).await?;
+        let ids: Vec<OrderId> = unknown.iter().map(|(id, _)| id.clone()).collect();
+        let loaded = self.load(&ids, damaged).await?;
         let mut begun = 0;
         let mut new = 0;
         for ((_, entries), known) in unknown.into_iter().zip(loaded) {
             let Some(known) = known else { continue };
-            if entries
-                .iter()
-                .any(|entry| entry.kind() == EventType::OrderCreated)
-            {
+            if entries.iter().any(is_beginning) {
                 begun += 1;
                 new += usize::from(known.version == 0);
             }
@@ -121,103 +139,103 @@ impl Projector {
 
     /// Orders as they are stored. One whose document cannot be read is left alone: it must not hold up all the others, and
     /// overwriting it would lose what it has.
-    async fn load(&self, ids: &[&OrderId]) -> Result<Vec<Option<Known>>, Outage> {
+    async fn load(
+        &self,
+        ids: &[OrderId],
+        damaged: &mut Vec<Damaged>,
+    ) -> Result<Vec<Option<Known>>, Outage> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let texts: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
-        let stored = self.ports.store.load(ORDERS, &texts).await?;
-        let known = ids.iter().zip(stored).map(|(id, stored)| match stored {
-            None => Some(Known::nothing((*id).clone())),
-            Some(stored) => match Order::parse(&stored.body) {
-                Ok(order) => {
-                    let head = Some(order.fold().head());
-                    Some(Known { order, version: stored.version, head })
+        let texts: Vec<&str> = ids.iter().map(OrderId::as_str).collect();
+        let loaded = blame::load(&*self.ports.store, ORDERS, &texts).await?;
+        let mut known = Vec::with_capacity(ids.len());
+        for (id, stored) in ids.iter().zip(loaded) {
+            match stored.and_then(|stored| Known::read(id, stored)) {
+                Ok(read) => known.push(Some(read)),
+                Err(why) => {
+                    let id = id.clone();
+                    damaged.push(Damaged { id, why });
+                    known.push(None);
                 }
-                Err(error) => {
-                    tracing::error!(order_id = %id, %error, "the document of an order cannot be read");
-                    None
-                }
-            },
-        });
-        Ok(known.collect())
-    }
-
-    /// Saves the orders that have changed, and tells of all; says for each whether someone else was faster.
-    async fn save_round(&self, works: &mut [Work], now: Timestamp) -> Result<Vec<bool>, Outage> {
-        let mut writes = Vec::with_capacity(works.len());
-        let mut written = Vec::with_capacity(works.len());
-        for (at, work) in works.iter_mut().enumerate() {
-            if work.changed {
-                writes.push(work.write());
-                written.push(at);
             }
         }
-        let mut conflicts = vec![false; works.len()];
-        if !writes.is_empty() {
-            let gate = self.stats.counts.gate().await;
-            let results = self.ports.store.save(ORDERS, writes).await?;
+        Ok(known)
+    }
+
+    /// Saves the orders that have changed, and tells of all; says what became of each.
+    async fn save_round(&self, works: &mut [Work], now: Timestamp) -> Result<Vec<Fate>, Outage> {
+        let mut fates: Vec<Fate> = works.iter().map(|_| Fate::Saved).collect();
+        let gate = self.stats.counts.gate().await;
+        loop {
+            let mut writes = Vec::with_capacity(works.len());
+            let mut written = Vec::with_capacity(works.len());
+            for (at, work) in works.iter_mut().enumerate() {
+                if work.changed && matches!(fates[at], Fate::Saved) {
+                    writes.push(work.write());
+                    written.push(at);
+                }
+            }
+            if writes.is_empty() {
+                break;
+            }
+            let results = match self.ports.store.save(ORDERS, writes).await {
+                Ok(results) => results,
+                Err(error) => {
+                    let place = |id: &str| {
+                        let is_it = |at: &&usize| works[**at].order.id().as_str() == id;
+                        written.iter().find(is_it).copied()
+                    };
+                    let (id, why) = blamed(error, |id| place(id).is_some())?;
+                    if let Some(at) = place(&id) {
+                        fates[at] = Fate::Unusable(why);
+                    }
+                    // Of the others some may be saved, and will conflict.
+                    self.stats.counts.recount(&gate);
+                    continue;
+                }
+            };
             for (at, result) in written.into_iter().zip(results) {
                 match result {
                     SaveResult::Saved => works[at].version += 1,
                     SaveResult::Conflict if sagaline_saga::planted!("projection loses a race") => {}
-                    SaveResult::Conflict => conflicts[at] = true,
+                    SaveResult::Conflict => fates[at] = Fate::Lost,
                 }
             }
-            let saved = works
-                .iter()
-                .zip(&conflicts)
-                .filter(|(_, conflict)| !**conflict);
-            self.stats
-                .note(now, saved.filter_map(|(work, _)| work.transition()));
-            drop(gate);
+            let saved = saved(works, &fates).filter_map(Work::transition);
+            self.stats.note(now, saved);
+            break;
         }
-        for (work, _) in works
-            .iter()
-            .zip(&conflicts)
-            .filter(|(_, conflict)| !**conflict)
-        {
+        drop(gate);
+        for work in saved(works, &fates) {
             self.hub.announce(&work.order);
         }
-        Ok(conflicts)
+        Ok(fates)
     }
 
-    /// Merges orders, that someone else has saved meanwhile, into what is stored now.
+    /// Merges what the batch brought of orders, that someone else has saved meanwhile, into what is stored now.
     async fn begin_again(
         &self,
         lost: Vec<Work>,
+        messages: &[Inbound],
         duplicates: &mut Vec<EventType>,
+        damaged: &mut Vec<Damaged>,
     ) -> Result<Vec<Work>, Outage> {
-        let ids: Vec<&OrderId> = lost.iter().map(|work| work.order.id()).collect();
-        let loaded = self.load(&ids).await?;
+        let ids: Vec<OrderId> = lost.iter().map(|work| work.order.id().clone()).collect();
+        let loaded = self.load(&ids, damaged).await?;
+        let mut brought = self.topics.brought(messages, &ids);
         let works = lost.into_iter().zip(loaded).filter_map(|(work, known)| {
-            let mut known = known?;
-            let (known_before, new): (Vec<_>, Vec<_>) = work
-                .added
-                .into_iter()
-                .partition(|(id, _)| known.order.knows(id));
-            duplicates.extend(known_before.into_iter().map(|(_, kind)| kind));
-            let Merged { changed, .. } = known.order.merge_copy(work.order);
-            Some(Work {
-                order: known.order,
-                version: known.version,
-                before: known.head,
-                after: None,
-                added: new,
-                changed,
-                is_guess: false,
-            })
+            let entries = brought.remove(work.order.id()).unwrap_or_default();
+            Some(work.again(known?, entries, duplicates))
         });
         Ok(works.collect())
     }
 
     /// Stops guessing that orders are new when it was wrong for most: events come again, after a crash for instance.
-    fn learn(&self, works: &[Work], conflicts: &[bool]) {
-        let guesses = works
-            .iter()
-            .zip(conflicts)
-            .filter(|(work, _)| work.is_guess);
-        let (right, wrong): (Vec<_>, Vec<_>) = guesses.partition(|(_, conflict)| !**conflict);
+    fn learn(&self, works: &[Work], fates: &[Fate]) {
+        let guesses = works.iter().zip(fates).filter(|(work, _)| work.is_guess);
+        let (wrong, right): (Vec<_>, Vec<_>) =
+            guesses.partition(|(_, fate)| matches!(fate, Fate::Lost));
         if wrong.len() > right.len() {
             self.expects_new.store(false, Ordering::Relaxed);
         }
@@ -238,4 +256,14 @@ impl Projector {
             drop(forgotten);
         }
     }
+}
+
+fn is_beginning(entry: &Entry) -> bool {
+    entry.kind() == EventType::OrderCreated
+}
+
+fn saved<'a>(works: &'a [Work], fates: &'a [Fate]) -> impl Iterator<Item = &'a Work> + Clone {
+    let each = works.iter().zip(fates);
+    each.filter(|(_, fate)| matches!(fate, Fate::Saved))
+        .map(|(work, _)| work)
 }

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use axum::http::StatusCode;
 use sagaline_commands::Outcome;
+use sagaline_contracts::payload::{DeadLetter, RedriveAction, RedriveRequested};
 use sagaline_contracts::{Event, EventType};
 use sagaline_runtime::{BatchHandler, Inbound};
-use sagaline_store::Store;
-use serde_json::Value;
+use sagaline_store::{Index, Store, Write};
+use serde_json::{Value, json};
 
 use crate::collections::{DEAD_LETTERS, ORDERS};
 use crate::projection::PROJECTOR;
@@ -181,7 +183,7 @@ async fn a_document_that_cannot_be_read_holds_up_no_other_order() {
     let damaged = sagaline_store::Write {
         id: "o-1".to_owned(),
         expected: 0,
-        body: "{}".into(),
+        body: r#"{"nonsense":true}"#.into(),
         index: sagaline_store::Index::default(),
     };
     world
@@ -193,7 +195,7 @@ async fn a_document_that_cannot_be_read_holds_up_no_other_order() {
     let mut events = happy();
     events.extend(of_order(&happy(), "o-2"));
     world.project(&events).await;
-    assert_eq!(stored(&world, "o-1").await, serde_json::json!({}));
+    assert_eq!(stored(&world, "o-1").await, json!({ "nonsense": true }));
     assert_eq!(stored(&world, "o-2").await["outcome"], "CONFIRMED");
 }
 
@@ -266,18 +268,144 @@ async fn latency_and_throughput_are_of_what_was_saved() {
 }
 
 #[tokio::test]
-async fn what_is_remembered_of_an_order_from_before_a_rebuild_overwrites_nothing() {
+async fn a_lost_race_merges_what_the_batch_brought_and_nothing_that_was_remembered() {
     let world = World::new();
     let events = happy();
-    // Remembered in version 2, which the rebuild makes once more, with more in it.
-    for event in &events[..2] {
+    for event in &events[..3] {
         world.project(std::slice::from_ref(event)).await;
     }
-    world.store.memory.clear(ORDERS).await.unwrap();
-    world.rebuilds.note_cleared();
-    let rebuilding = World::on(Arc::clone(&world.store));
-    rebuilding.project(&events[..3]).await;
-    rebuilding.project(&events[3..4]).await;
-    world.project(&events[4..]).await;
-    assert_eq!(stored(&world, "o-1").await, expected(&events));
+    // A rebuild empties the document; what the instance remembers of it is not to come back with the next event.
+    let stored = world.store.memory.load(ORDERS, &["o-1"]).await.unwrap();
+    let empty = Write {
+        id: "o-1".to_owned(),
+        expected: stored[0].as_ref().unwrap().version,
+        body: br"{}"[..].into(),
+        index: Index::default(),
+    };
+    world.store.memory.save(ORDERS, vec![empty]).await.unwrap();
+    world.project(&events[3..4]).await;
+    assert_eq!(stored_of(&world).await, expected(&events[3..4]));
+    // An event that the instance knew, and the document does not any more, counts as new.
+    world.project(&events[1..2]).await;
+    assert_eq!(
+        stored_of(&world).await,
+        expected(&[events[1].clone(), events[3].clone()])
+    );
+}
+
+async fn stored_of(world: &World) -> Value {
+    stored(world, "o-1").await
+}
+
+#[tokio::test]
+async fn names_and_texts_of_any_size_hold_up_nobody() {
+    let world = World::new();
+    let long = "x".repeat(2_000);
+    let mut events = Vec::new();
+    for (at, (letter, by)) in [("", "ann"), (&long, "ann"), ("letter-1", &long)]
+        .into_iter()
+        .enumerate()
+    {
+        let request = RedriveRequested {
+            dead_letter_id: letter.to_owned(),
+            requested_by: by.to_owned(),
+            ..redrive(RedriveAction::Discard, &[], None)
+        };
+        events.push(event(
+            &format!("r{at}"),
+            9 + i64::try_from(at).unwrap(),
+            None,
+            request,
+        ));
+        let death = DeadLetter {
+            dead_letter_id: Some(letter.to_owned()),
+            ..dead_letter("payment-service", json!({}))
+        };
+        events.push(event(&format!("d{at}"), 5, None, death));
+    }
+    events.extend(happy());
+    world.project(&events).await;
+    assert_eq!(world.get("/orders/o-1").await.1, expected(&events));
+    let (_, letters) = world.get("/dead-letters?state=discarded").await;
+    assert_eq!(letters.as_array().unwrap().len(), 3);
+    let (status, letter) = world.get(&format!("/dead-letters/{long}")).await;
+    assert_eq!(
+        (status, &letter["state"]),
+        (StatusCode::OK, &"discarded".into())
+    );
+    let audit = world.audit().await;
+    assert_eq!(audit.len(), 3);
+    assert!(
+        audit
+            .iter()
+            .any(|entry| entry["requestedBy"] == long.as_str())
+    );
+}
+
+#[tokio::test]
+async fn a_message_that_dies_again_and_again_stays_within_what_stores_take() {
+    let world = World::new();
+    let payload = json!({ "text": "x".repeat(600_000) });
+    let mut events: Vec<Event> = Vec::new();
+    for n in 0..30 {
+        let letter = dead_letter(&format!("service-{n}"), payload.clone());
+        events.push(event(&format!("d{n:02}"), 100 - i64::from(n), None, letter));
+    }
+    for batch in events.chunks(10) {
+        world.project(batch).await;
+    }
+    let stored = world
+        .store
+        .memory
+        .load(DEAD_LETTERS, &["letter-1"])
+        .await
+        .unwrap();
+    let body = &stored[0].as_ref().unwrap().body;
+    assert!(body.len() < 3_000_000, "{}", body.len());
+    let letter: Value = serde_json::from_slice(body).unwrap();
+    assert_eq!(letter["payload"], payload, "the first one is whole");
+    assert_eq!(letter["deaths"].as_array().unwrap().len(), 30);
+    assert_eq!(letter["consumers"].as_array().unwrap().len(), 30);
+}
+
+#[tokio::test]
+async fn an_order_whose_document_is_not_usable_holds_up_no_other_and_its_messages_are_dead_letters()
+{
+    for is_refused in [true, false] {
+        let world = World::new();
+        if is_refused {
+            *world.store.refuses.lock() = Some("o-1".to_owned());
+        } else {
+            let damaged = Write {
+                id: "o-1".to_owned(),
+                expected: 0,
+                body: br#"{"nonsense":true}"#[..].into(),
+                index: Index::default(),
+            };
+            world
+                .store
+                .memory
+                .save(ORDERS, vec![damaged])
+                .await
+                .unwrap();
+        }
+        let mut events = happy();
+        events.extend(of_order(&happy(), "o-2"));
+        world.project(&events).await;
+        assert_eq!(world.get("/orders/o-2").await.0, StatusCode::OK);
+        let published = world.broker.published.lock().clone();
+        assert_eq!(published.len(), 5, "refused: {is_refused}");
+        assert!(
+            published
+                .iter()
+                .all(|letter| letter.topic.ends_with(".dlq"))
+        );
+        // They are of that order, too, and make no more of themselves.
+        world.deliver_published().await;
+        assert!(world.broker.published.lock().is_empty());
+        let (_, letters) = world.get("/dead-letters?state=waiting").await;
+        assert_eq!(letters.as_array().unwrap().len(), 5);
+        while world.stats.counts.scan_page(&*world.store).await.unwrap() {}
+        assert_eq!(world.stats.counts.total().total, 1);
+    }
 }

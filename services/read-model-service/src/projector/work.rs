@@ -1,9 +1,10 @@
 //! An order of a batch, on its way into the store.
 
 use sagaline_contracts::{EventId, EventType, OrderId, Timestamp};
-use sagaline_store::Write;
+use sagaline_store::{Stored, Write};
 
 use super::cache::Known;
+use crate::collections::is_blank;
 use crate::projection::{Entry, Head, Order};
 use crate::stats::Transition;
 
@@ -30,6 +31,30 @@ pub(super) struct After {
 }
 
 impl Known {
+    /// The order of this id as it is stored, or why its document cannot be read.
+    pub(super) fn read(id: &OrderId, stored: Option<Stored>) -> Result<Self, String> {
+        let Some(stored) = stored else {
+            return Ok(Self::nothing(id.clone()));
+        };
+        if is_blank(&stored) {
+            let version = stored.version;
+            return Ok(Self {
+                version,
+                ..Self::nothing(id.clone())
+            });
+        }
+        let order = Order::parse(&stored.body).map_err(|error| {
+            tracing::error!(order_id = %id, %error, "the document of an order cannot be read");
+            error.to_string()
+        })?;
+        let head = Some(order.fold().head());
+        Ok(Self {
+            order,
+            version: stored.version,
+            head,
+        })
+    }
+
     pub(super) fn nothing(id: OrderId) -> Self {
         Self {
             order: Order::new(id),
@@ -51,6 +76,33 @@ impl Work {
             after: None,
             added: merged.added,
             changed: merged.changed,
+            is_guess: false,
+        }
+    }
+
+    /// The same order after a lost race: what the batch brought, and nothing that was remembered, merged into what is
+    /// stored now.
+    pub(super) fn again(
+        self,
+        known: Known,
+        brought: Vec<Entry>,
+        duplicates: &mut Vec<EventType>,
+    ) -> Self {
+        let mut order = known.order;
+        let (known_before, added): (Vec<_>, Vec<_>) =
+            self.added.into_iter().partition(|(id, _)| order.knows(id));
+        duplicates.extend(known_before.into_iter().map(|(_, kind)| kind));
+        let mut changed = order.merge(brought).changed;
+        if sagaline_saga::planted!("remembered across a rebuild") {
+            changed |= order.merge_copy(self.order).changed;
+        }
+        Self {
+            order,
+            version: known.version,
+            before: known.head,
+            after: None,
+            added,
+            changed,
             is_guess: false,
         }
     }

@@ -2,12 +2,12 @@ use std::sync::atomic::Ordering;
 
 use sagaline_contracts::Event;
 use sagaline_runtime::{BatchHandler, Inbound};
-use sagaline_store::Store;
+use sagaline_store::{Index, SaveResult, Store, Write};
 use serde_json::json;
 
 use super::*;
 use crate::testing::given::*;
-use crate::testing::{World, of_order};
+use crate::testing::{BeforeReplay, World, of_order};
 
 async fn exported(world: &World) -> String {
     let mut out = Vec::new();
@@ -73,11 +73,15 @@ async fn a_rebuilt_read_model_is_equal_byte_for_byte() {
         .batches
         .lock()
         .extend([messages, again, Vec::new()]);
-    let report = rebuild(&world.ports, RebuildOptions::default())
+    let report = rebuild(&world.ports, RebuildOptions::by("ann"))
         .await
         .unwrap();
     assert_eq!(report.orders, 31);
-    assert_eq!(exported(&world).await, before);
+    // Of the rebuild itself the audit has a line more.
+    let is_its = |line: &&str| line.contains(r#""command":"rebuild""#);
+    let after = exported(&world).await;
+    let after: Vec<&str> = after.lines().filter(|line| !is_its(line)).collect();
+    assert_eq!(after, before.lines().collect::<Vec<_>>());
     assert!(
         world.broker.published.lock().is_empty(),
         "a rebuild makes no dead letters"
@@ -94,7 +98,7 @@ async fn a_rebuild_beside_a_running_service_loses_nothing() {
         .map(|event| world.message(event))
         .collect();
     world.broker.batches.lock().push_back(replayed);
-    rebuild(&world.ports, RebuildOptions::default())
+    rebuild(&world.ports, RebuildOptions::by("ann"))
         .await
         .unwrap();
     // the service still has the order in memory as it was before
@@ -103,36 +107,155 @@ async fn a_rebuild_beside_a_running_service_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_while_it_runs_does_not_keep_a_rebuild_from_ending() {
+async fn a_save_from_before_a_rebuild_that_comes_late_overwrites_nothing() {
     let world = World::new();
-    let mut new = of_order(&happy()[..1], "new");
-    new[0].timestamp = world.ports.clock.now();
-    let message = world.message(&new[0]);
+    let events = happy();
+    world.project(&events[..2]).await;
+    // What another instance was about to save, when it stood still: it goes by the only version that there was.
+    let before = world.store.memory.load(ORDERS, &["o-1"]).await.unwrap();
+    let before = before.into_iter().flatten().next().unwrap();
+    let late = Write {
+        id: before.id,
+        expected: before.version,
+        body: br#"{"late":true}"#[..].into(),
+        index: Index::default(),
+    };
+    let replayed: Vec<Inbound> = events.iter().map(|event| world.message(event)).collect();
+    // One by one, so that versions go up to where they were and beyond.
     world
         .broker
         .batches
         .lock()
-        .push_back(vec![world.message(&happy()[0])]);
-    let broker = world.broker.clone();
-    let traffic = tokio::spawn(async move {
-        loop {
-            broker.batches.lock().push_back(vec![message.clone()]);
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    });
-    let report = rebuild(&world.ports, RebuildOptions::default())
+        .extend(replayed.into_iter().map(|message| vec![message]));
+    rebuild(&world.ports, RebuildOptions::by("ann"))
         .await
         .unwrap();
-    traffic.abort();
-    assert_eq!(report.orders, 2);
-    assert!(report.took < Duration::from_secs(10), "{report:?}");
+    let saved = world.store.memory.save(ORDERS, vec![late]).await.unwrap();
+    assert_eq!(saved, [SaveResult::Conflict]);
+    assert_eq!(world.get("/orders/o-1").await.1, document(&events));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_lost_race_remembered_from_before_a_rebuild_does_not_come_back() {
+    let world = World::new();
+    // An order of which the topics have nothing any more, but for what comes now.
+    world.project(&happy()[..4]).await;
+    world.broker.gone.store(4, Ordering::Relaxed);
+    let options = RebuildOptions {
+        accept_loss: true,
+        ..RebuildOptions::by("ann")
+    };
+    rebuild(&world.ports, options).await.unwrap();
+    assert_eq!(world.store.memory.count(ORDERS).await.unwrap(), 0);
+    world.project(&happy()[4..]).await;
+    assert_eq!(world.get("/orders/o-1").await.1, document(&happy()[4..]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_empty_during_a_rebuild_is_nowhere_to_be_seen() {
+    let world = World::new();
+    world.project(&happy()).await;
+    let letter = event(
+        "dead",
+        9,
+        None,
+        dead_letter("payment-service", json!({ "a": 1 })),
+    );
+    world.project(&[letter]).await;
+    world.broker.is_endless.store(true, Ordering::Relaxed);
+    let cut_off = rebuild(&world.ports, RebuildOptions::by("ann"));
+    let limit = Duration::from_secs(1);
+    assert!(tokio::time::timeout(limit, cut_off).await.is_err());
+    let documents = world.store.memory.count(ORDERS).await.unwrap();
+    assert_eq!(documents, 1, "it keeps its version");
+    for path in ["/orders/o-1", "/dead-letters/letter-1"] {
+        assert_eq!(world.get(path).await.0, axum::http::StatusCode::NOT_FOUND);
+    }
+    for path in ["/orders", "/dead-letters"] {
+        assert_eq!(world.get(path).await.1, json!([]));
+    }
+    assert_eq!(exported(&world).await, "");
+    while world.stats.counts.scan_page(&*world.store).await.unwrap() {}
+    assert_eq!(world.stats.counts.total().total, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_projected_while_documents_are_emptied_is_read_from_the_topics() {
+    let world = World::new();
+    let events = happy();
+    world.project(&events[..2]).await;
+    // Between the emptying and the first message the service saves what it had in hand, and what is new.
+    let other = World::on(Arc::clone(&world.store));
+    let (new, all) = (events[4].clone(), events[..4].to_vec());
+    let before = async move { other.project(&[new]).await };
+    *world.broker.before_replay.lock() = Some(BeforeReplay(Box::pin(before)));
+    let replayed = all.iter().map(|event| world.message(event)).collect();
+    world.broker.batches.lock().push_back(replayed);
+    rebuild(&world.ports, RebuildOptions::by("ann"))
+        .await
+        .unwrap();
+    assert_eq!(world.get("/orders/o-1").await.1, document(&events));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rebuild_whose_messages_stop_coming_is_an_error_in_bounded_time() {
+    let world = World::new();
+    world.broker.is_endless.store(true, Ordering::Relaxed);
+    let began = Instant::now();
+    let error = rebuild(&world.ports, RebuildOptions::by("ann"))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, RebuildError::Stalled { left: 1_000, .. }),
+        "{error}"
+    );
+    assert!(began.elapsed() < Duration::from_secs(30));
+    assert!(is_rebuild_unfinished(&*world.store).await.unwrap());
+    let audit = world.audit().await;
+    assert_eq!(
+        (&audit[0]["command"], &audit[0]["outcome"]),
+        (&"rebuild".into(), &"rejected".into())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn topics_that_have_lost_messages_are_not_rebuilt_from_unless_that_is_meant() {
+    let world = World::new();
+    world.project(&happy()).await;
+    world.broker.gone.store(3, Ordering::Relaxed);
+    let error = rebuild(&world.ports, RebuildOptions::by("ann"))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("3 messages are gone"), "{error}");
+    let (status, body) = world.post("/admin/rebuild", "").await;
+    assert_eq!(status, axum::http::StatusCode::CONFLICT);
+    assert_eq!(body["gone"], 3);
+    assert!(body["error"].as_str().unwrap().contains("acceptLoss"));
+    assert_eq!(
+        world.get("/orders/o-1").await.1,
+        document(&happy()),
+        "nothing was touched"
+    );
+    world.clock.advance(1);
+    let (status, report) = world.post("/admin/rebuild", r#"{"acceptLoss":true}"#).await;
+    assert_eq!(
+        (status, &report["orders"]),
+        (axum::http::StatusCode::OK, &0.into())
+    );
+    let audit = world.audit().await;
+    let outcomes: Vec<_> = audit
+        .iter()
+        .map(|entry| (entry["outcome"].as_str().unwrap(), entry["note"].as_str()))
+        .collect();
+    assert_eq!(outcomes[0], ("accepted", Some("acceptLoss")));
+    assert_eq!(outcomes[1].0, "rejected");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_rebuild_without_a_store_says_so() {
     let world = World::new();
     world.store.is_down.store(true, Ordering::Relaxed);
-    let error = rebuild(&world.ports, RebuildOptions::default())
+    let error = rebuild(&world.ports, RebuildOptions::by("ann"))
         .await
         .unwrap_err();
     assert!(error.to_string().contains("start it again"), "{error}");
@@ -142,15 +265,24 @@ async fn a_rebuild_without_a_store_says_so() {
 #[tokio::test(start_paused = true)]
 async fn a_rebuild_that_was_cut_off_is_known_to_be_unfinished() {
     let world = World::new();
+    world.broker.is_endless.store(true, Ordering::Relaxed);
     assert!(!is_rebuild_unfinished(&*world.store).await.unwrap());
-    let cut_off = rebuild(&world.ports, RebuildOptions::default());
+    let cut_off = rebuild(&world.ports, RebuildOptions::by("ann"));
     let limit = Duration::from_secs(1);
     assert!(tokio::time::timeout(limit, cut_off).await.is_err());
     assert!(is_rebuild_unfinished(&*world.store).await.unwrap());
-    rebuild(&world.ports, RebuildOptions::default())
+    world.broker.is_endless.store(false, Ordering::Relaxed);
+    world.clock.advance(1);
+    rebuild(&world.ports, RebuildOptions::by("ann"))
         .await
         .unwrap();
     assert!(!is_rebuild_unfinished(&*world.store).await.unwrap());
+    let audit = world.audit().await;
+    assert_eq!(audit.len(), 2);
+    assert!(
+        audit.iter().all(|entry| entry["outcome"] == "accepted"),
+        "{audit:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,9 +1,10 @@
 use sagaline_contracts::Event;
-use sagaline_service_kit::JwtKeys;
+use sagaline_service_kit::{AdminGate, JwtKeys};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::rebuild::{RebuildOptions, rebuild};
 use crate::testing::World;
 use crate::testing::given::*;
 
@@ -56,4 +57,41 @@ async fn what_the_broker_brings_is_streamed_listed_and_counted_until_the_shutdow
     service.await.unwrap().unwrap();
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rebuild_elsewhere_is_noticed_by_counts_and_readers() {
+    let world = World::new();
+    world.project(&happy()[..1]).await;
+    while world.stats.counts.scan_page(&*world.store).await.unwrap() {}
+    assert_eq!(world.stats.counts.total().total, 1);
+    let app = App {
+        ports: world.ports.clone(),
+        hub: Arc::clone(&world.hub),
+        stats: Arc::clone(&world.stats),
+        publisher: Publisher::new(Arc::clone(&world.ports.broker)),
+        gate: AdminGate::new(JwtKeys::new(
+            &"0123456789abcdef0123456789abcdef".parse().unwrap(),
+        )),
+        rebuilds: Arc::default(),
+    };
+    let shutdown = CancellationToken::new();
+    let (noticing, until) = (app.clone(), shutdown.clone());
+    let noticing = tokio::spawn(async move { notice_rebuilds(&noticing, &until).await });
+    let mut watch = world.hub.watchers.watch(order_id());
+
+    // The command line rebuilds from topics that tell more of this order, and it tells nobody.
+    let replayed = happy().iter().map(|event| world.message(event)).collect();
+    world.broker.batches.lock().push_back(replayed);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    rebuild(&world.ports, RebuildOptions::by("the command line"))
+        .await
+        .unwrap();
+    let told = tokio::time::timeout(2 * REBUILDS_INTERVAL, watch.changed()).await;
+    assert_eq!(crate::live::Seen::default().unseen(&told.unwrap()).len(), 5);
+    assert!(world.stats.counts.total().counting);
+    while world.stats.counts.scan_page(&*world.store).await.unwrap() {}
+    assert_eq!(world.stats.counts.total().by_outcome["CONFIRMED"], 1);
+    shutdown.cancel();
+    noticing.await.unwrap();
 }

@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use sagaline_runtime::{Broker, BrokerError, Consumer, Inbound, Outbound, Producer};
+use sagaline_runtime::{Broker, BrokerError, Consumer, Inbound, Outbound, Producer, Replay, Span};
 
 /// A broker that remembers what was published, and gives what it is told to.
 #[derive(Debug, Clone, Default)]
@@ -17,11 +17,28 @@ pub(crate) struct FakeBroker(Arc<Remembered>);
 pub(crate) struct Remembered {
     pub(crate) published: Mutex<Vec<Outbound>>,
     pub(crate) is_down: AtomicBool,
+    /// What a replay gives.
     pub(crate) batches: Mutex<VecDeque<Vec<Inbound>>>,
+    /// Messages that the topics do not have any more.
+    pub(crate) gone: AtomicI64,
+    /// A replay never ends by itself.
+    pub(crate) is_endless: AtomicBool,
+    /// Done between the look at the topics' ends and the first message.
+    pub(crate) before_replay: Mutex<Option<BeforeReplay>>,
+}
+
+/// What happens before the first message of a replay.
+pub(crate) struct BeforeReplay(pub(crate) futures::future::BoxFuture<'static, ()>);
+
+impl std::fmt::Debug for BeforeReplay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BeforeReplay")
+    }
 }
 
 struct FakeProducer(FakeBroker);
 struct FakeConsumer(FakeBroker);
+struct FakeReplay(FakeBroker, Vec<Span>);
 
 impl std::ops::Deref for FakeBroker {
     type Target = Remembered;
@@ -38,6 +55,23 @@ impl Broker for FakeBroker {
 
     async fn consumer(&self, _: &str, _: &[&str]) -> Result<Box<dyn Consumer>, BrokerError> {
         Ok(Box::new(FakeConsumer(self.clone())))
+    }
+
+    async fn replay(&self, topics: &[&str]) -> Result<Box<dyn Replay>, BrokerError> {
+        if self.is_down.load(Ordering::Relaxed) {
+            return Err(BrokerError::unavailable(
+                "say where topics end",
+                "it is down",
+            ));
+        }
+        let first = self.gone.load(Ordering::Relaxed);
+        let span = Span {
+            topic: topics[0].into(),
+            partition: 0,
+            first,
+            end: first + 1_000,
+        };
+        Ok(Box::new(FakeReplay(self.clone(), vec![span])))
     }
 
     async fn ensure_topics(&self, _: &[&str], _: i32) -> Result<(), BrokerError> {
@@ -57,6 +91,26 @@ impl Producer for FakeProducer {
         }
         self.0.published.lock().extend(messages);
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Replay for FakeReplay {
+    fn spans(&self) -> &[Span] {
+        &self.1
+    }
+
+    async fn next(&mut self) -> Result<Option<Vec<Inbound>>, BrokerError> {
+        let before = self.0.before_replay.lock().take();
+        if let Some(before) = before {
+            before.0.await;
+        }
+        let batch = self.0.batches.lock().pop_front();
+        if batch.is_none() && self.0.is_endless.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            return Ok(Some(Vec::new()));
+        }
+        Ok(batch)
     }
 }
 

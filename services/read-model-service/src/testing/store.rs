@@ -18,6 +18,8 @@ pub(crate) struct FakeStore {
     pub(crate) loses_answer: AtomicBool,
     pub(crate) loads: AtomicUsize,
     pub(crate) writes: AtomicUsize,
+    /// The document that cannot be saved.
+    pub(crate) refuses: Mutex<Option<String>>,
     pub(crate) before_save: Mutex<Option<BeforeSave>>,
     /// How many more saves go through, if that is limited.
     saves_left: Mutex<Option<usize>>,
@@ -75,6 +77,16 @@ impl Store for FakeStore {
     ) -> Result<Vec<SaveResult>, StoreError> {
         self.check()?;
         self.take_save()?;
+        if let Some(id) = self.refuses.lock().clone()
+            && collection == crate::collections::ORDERS
+            && writes.iter().any(|write| write.id == id)
+        {
+            return Err(StoreError::Unusable {
+                collection: collection.to_owned(),
+                id,
+                source: "it is too large".into(),
+            });
+        }
         let before = self.before_save.lock().take();
         if let Some(before) = before {
             before().await;
@@ -115,6 +127,20 @@ impl Store for FakeStore {
     async fn count(&self, collection: &str) -> Result<u64, StoreError> {
         self.check()?;
         self.memory.count(collection).await
+    }
+
+    async fn count_tagged(&self, collection: &str, tag: &str) -> Result<u64, StoreError> {
+        self.check()?;
+        self.memory.count_tagged(collection, tag).await
+    }
+
+    async fn remove(
+        &self,
+        collection: &str,
+        documents: Vec<(String, u64)>,
+    ) -> Result<(), StoreError> {
+        self.check()?;
+        self.memory.remove(collection, documents).await
     }
 
     async fn clear(&self, collection: &str) -> Result<(), StoreError> {

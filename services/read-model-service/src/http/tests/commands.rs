@@ -162,3 +162,41 @@ async fn without_the_broker_a_command_is_not_accepted() {
         .await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{body}");
 }
+
+#[tokio::test]
+async fn a_refused_command_is_in_the_timeline_and_in_the_audit_once() {
+    let world = World::new();
+    world.project(&happy()).await;
+    for _ in 0..2 {
+        let (status, body) = world
+            .post("/admin/compensate/o-1", r#"{"action":"releaseInventory"}"#)
+            .await;
+        assert_eq!(status, StatusCode::CONFLICT);
+        assert_eq!(
+            (&body["orderId"], &body["outcome"]),
+            (&"o-1".into(), &"CONFIRMED".into())
+        );
+        world.deliver_published().await;
+    }
+    let (_, order) = world.get("/orders/o-1").await;
+    let timeline = order["timeline"].as_array().unwrap();
+    assert_eq!(timeline.len(), 6);
+    assert_eq!(timeline[5]["type"], "ops.CommandRejected.v1");
+    let audit = world.audit().await;
+    assert_eq!(audit.len(), 1, "{audit:?}");
+    for (field, value) in [
+        ("command", "releaseInventory"),
+        ("requestedBy", "ann"),
+        ("outcome", "rejected"),
+        ("orderId", "o-1"),
+    ] {
+        assert_eq!(audit[0][field], value);
+    }
+    assert!(audit[0]["reason"].as_str().unwrap().contains("o-1"));
+    // Without the broker the answer is the same.
+    world.broker.is_down.store(true, Ordering::Relaxed);
+    let refused = world
+        .post("/admin/retry/o-1", r#"{"step":"payment"}"#)
+        .await;
+    assert_eq!(refused.0, StatusCode::CONFLICT);
+}

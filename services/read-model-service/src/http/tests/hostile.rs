@@ -187,7 +187,7 @@ async fn paths_queries_and_cursors_that_make_no_sense_are_refused_with_a_reason(
     let world = world().await;
     for path in [
         "/orders?limit=0",
-        "/orders?limit=101",
+        "/orders?limit=1.5",
         "/orders?limit=-1",
         "/orders?limit=1&limit=2",
         "/orders?status=%00",

@@ -103,10 +103,10 @@ async fn a_letter_of_a_service_is_redriven_as_it_was() {
     let (status, _) = world.post("/admin/dead-letters/letter-1/discard", "").await;
     assert_eq!(status, StatusCode::CONFLICT);
     let audit = world.audit().await;
-    assert_eq!(
-        (audit.len(), &audit[0]["command"]),
-        (1, &Value::from("redrive"))
-    );
+    let of = |at: usize| (&audit[at]["command"], &audit[at]["outcome"]);
+    assert_eq!(audit.len(), 2);
+    assert_eq!(of(0), (&"discard".into(), &"rejected".into()));
+    assert_eq!(of(1), (&"redrive".into(), &"accepted".into()));
 }
 
 #[tokio::test]
@@ -186,10 +186,17 @@ async fn a_letter_of_no_order_is_discarded_by_the_read_model_itself() {
         (StatusCode::ACCEPTED, body)
     );
     let audit = world.audit().await;
-    assert_eq!(audit.len(), 1);
+    let mut of: Vec<_> = audit
+        .iter()
+        .map(|entry| (entry["command"].as_str(), entry["outcome"].as_str()))
+        .collect();
+    of.sort_unstable();
     assert_eq!(
-        (&audit[0]["command"], &audit[0]["outcome"]),
-        (&"discard".into(), &"accepted".into())
+        of,
+        [
+            (Some("discard"), Some("accepted")),
+            (Some("redrive"), Some("rejected"))
+        ]
     );
 }
 
@@ -301,4 +308,65 @@ async fn nothing_is_decided_about_a_letter_while_the_read_model_is_rebuilt() {
         .await
         .unwrap();
     assert_eq!(world.post(uri, "").await.0, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn a_refused_decision_is_in_the_audit_once_and_survives_a_rebuild() {
+    let world = World::new();
+    world.project(&[numbered(1, "payment-service")]).await;
+    for payload in [
+        r#"{"payload":{"orderId":"o-2"}}"#,
+        r#"{"payload":{"orderId":"o-2"}}"#,
+    ] {
+        let uri = "/admin/dead-letters/letter-1/redrive";
+        assert_eq!(
+            world.post(uri, payload).await.0,
+            StatusCode::UNPROCESSABLE_ENTITY
+        );
+    }
+    let (status, _) = world.post("/admin/dead-letters/letter-1/discard", "").await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    world.deliver_published().await;
+    let (status, _) = world.post("/admin/dead-letters/letter-1/redrive", "").await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    let outcomes = async || -> Vec<(String, String)> {
+        let audit = world.audit().await.into_iter();
+        let audit = audit.filter(|entry| entry["command"] != "rebuild");
+        let text = |entry: &Value, field: &str| entry[field].as_str().unwrap().to_owned();
+        let mut outcomes: Vec<_> = audit
+            .map(|entry| {
+                assert_eq!(entry["deadLetterId"], "letter-1");
+                assert_eq!(entry["requestedBy"], "ann");
+                (text(&entry, "command"), text(&entry, "outcome"))
+            })
+            .collect();
+        outcomes.sort();
+        outcomes
+    };
+    let refused = ("redrive".to_owned(), "rejected".to_owned());
+    let discarded = ("discard".to_owned(), "accepted".to_owned());
+    assert_eq!(
+        outcomes().await,
+        [discarded, refused.clone(), refused.clone()]
+    );
+    world.post("/admin/rebuild", "").await;
+    assert_eq!(outcomes().await, [refused.clone(), refused]);
+}
+
+#[tokio::test]
+async fn all_letters_that_wait_are_counted() {
+    let world = World::new();
+    let letters: Vec<Event> = (0..1_100)
+        .map(|n| {
+            let mut letter = numbered(n, "payment-service");
+            if let Payload::DeadLetter(dead) = &mut letter.payload {
+                dead.order_id = None;
+            }
+            letter.order_id = None;
+            letter
+        })
+        .collect();
+    world.project(&letters).await;
+    let (_, stats) = world.get("/stats").await;
+    assert_eq!(stats["deadLetters"]["waiting"], 1_100);
 }

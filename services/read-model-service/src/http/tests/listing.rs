@@ -99,7 +99,7 @@ async fn what_a_listing_cannot_do_is_refused_by_field() {
     let world = World::new();
     for (uri, field) in [
         ("/orders?limit=0", "limit"),
-        ("/orders?limit=101", "limit"),
+        ("/orders?limit=", "limit"),
         ("/orders?limit=many", "limit"),
         ("/orders?status=LOST", "status"),
         ("/orders?outcome=LOST", "outcome"),
@@ -195,4 +195,19 @@ async fn stats_count_orders_throughput_latency_and_dead_letters() {
     assert_eq!(body["latencyMs"]["count"], 2);
     assert_eq!(body["deadLetters"]["waiting"], 1);
     assert!(body["projector"]["lagMs"].is_number());
+}
+
+#[tokio::test]
+async fn whoever_asks_for_more_than_a_page_gets_a_page() {
+    let world = World::new();
+    for n in 0..101 {
+        world
+            .project(&of_order(&happy()[..1], &format!("o-{n}")))
+            .await;
+    }
+    for limit in ["100", "101", "200", "99999999999999999999999999"] {
+        let (status, orders) = world.get(&format!("/orders?limit={limit}")).await;
+        assert_eq!(status, axum::http::StatusCode::OK);
+        assert_eq!(orders.as_array().unwrap().len(), 100, "{limit}");
+    }
 }
