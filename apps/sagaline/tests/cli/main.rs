@@ -13,4 +13,5 @@ mod errors;
 mod fake;
 mod orders;
 mod process;
+mod secured;
 mod topics;
