@@ -25,6 +25,7 @@ use sagaline_service_kit::secret::JwtSecret;
 use sagaline_contracts::Timestamp;
 
 use crate::client::{Api, BaseUrl, ClientError, Service, Token};
+use crate::dashboard::Upstreams;
 use crate::output::{Out, OutputArgs};
 use crate::secret;
 
@@ -66,6 +67,17 @@ pub(crate) struct ServiceUrls {
         global = true
     )]
     read_model: BaseUrl,
+}
+
+impl ServiceUrls {
+    /// The services as the dashboard reaches them.
+    pub(crate) fn upstreams(&self) -> reqwest::Result<Upstreams> {
+        Upstreams::new(
+            self.order_service.to_string(),
+            self.inventory.to_string(),
+            self.read_model.to_string(),
+        )
+    }
 }
 
 /// Where the services and the broker are.

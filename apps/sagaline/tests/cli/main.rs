@@ -8,6 +8,7 @@
 
 mod catalogue;
 mod commands;
+mod dashboard;
 mod dead_letters;
 mod errors;
 mod fake;
