@@ -6,8 +6,12 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use sagaline_contracts::EventType;
-use sagaline_service_kit::config::KafkaBrokers;
+use sagaline_runtime::kafka::KafkaOptions;
+use sagaline_service_host::kafka_options;
+use sagaline_service_kit::config::{KafkaBrokers, KafkaSecurityError};
 use tokio::net::TcpStream;
+
+use crate::cmd::Endpoints;
 
 /// How long the broker may take for one answer.
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
@@ -43,6 +47,9 @@ pub(crate) enum KafkaError {
         /// What it might be.
         near: Vec<String>,
     },
+    /// Its TLS and sign-in are not as they must be.
+    #[error(transparent)]
+    Security(#[from] KafkaSecurityError),
     /// A thread of this process went away.
     #[error("the command was interrupted")]
     Interrupted(#[source] tokio::task::JoinError),
@@ -73,7 +80,18 @@ pub(crate) struct Topic {
 }
 
 /// The settings of every client. First makes sure that somebody is there: a client that finds nobody would keep trying.
-pub(crate) async fn config(brokers: &KafkaBrokers) -> Result<ClientConfig, KafkaError> {
+pub(crate) async fn config(at: &Endpoints) -> Result<ClientConfig, KafkaError> {
+    Ok(options(at).await?.client_config("sagaline-cli"))
+}
+
+/// The same, for the services' own adapter.
+pub(crate) async fn options(at: &Endpoints) -> Result<KafkaOptions, KafkaError> {
+    let options = kafka_options(&at.kafka_brokers, &at.kafka_security.resolve()?);
+    reach(&at.kafka_brokers).await?;
+    Ok(options)
+}
+
+async fn reach(brokers: &KafkaBrokers) -> Result<(), KafkaError> {
     let mut failure = None;
     for broker in brokers.as_str().split(',') {
         let address = broker
@@ -81,7 +99,7 @@ pub(crate) async fn config(brokers: &KafkaBrokers) -> Result<ClientConfig, Kafka
             .map_or(broker, |(_, address)| address);
         let connected = tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(address)).await;
         match connected {
-            Ok(Ok(_)) => return Ok(client_config(brokers)),
+            Ok(Ok(_)) => return Ok(()),
             Ok(Err(error)) => failure = Some(error),
             Err(_) => failure = Some(io::Error::from(io::ErrorKind::TimedOut)),
         }
@@ -90,17 +108,6 @@ pub(crate) async fn config(brokers: &KafkaBrokers) -> Result<ClientConfig, Kafka
         brokers: brokers.clone(),
         source: failure.unwrap_or_else(|| io::Error::from(io::ErrorKind::NotFound)),
     })
-}
-
-fn client_config(brokers: &KafkaBrokers) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    config
-        .set("bootstrap.servers", brokers.as_str())
-        .set("client.id", "sagaline-cli")
-        .set("reconnect.backoff.ms", "50")
-        .set("reconnect.backoff.max.ms", "1000")
-        .set("log.connection.close", "false");
-    config
 }
 
 /// A consumer that is told its partitions and commits nothing: it does not take part in its group.
@@ -226,7 +233,7 @@ mod tests {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let brokers: KafkaBrokers = port.local_addr().unwrap().to_string().parse().unwrap();
         drop(port);
-        let error = config(&brokers).await.unwrap_err().to_string();
+        let error = reach(&brokers).await.unwrap_err().to_string();
         assert!(
             error.contains(brokers.as_str()) && error.contains("sagaline up"),
             "{error}"

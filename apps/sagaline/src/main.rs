@@ -29,8 +29,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Start everything in one process: broker, store, the five services
+    /// Start everything in one process: broker, store, the five services, the dashboard
     Up(Box<up::UpArgs>),
+    /// Serve the dashboard for services that run as processes of their own
+    Dashboard(Box<dashboard::DashboardArgs>),
     /// Make a token for the admin endpoints
     Token(token::TokenArgs),
     /// Place an order
@@ -61,6 +63,7 @@ impl Command {
     async fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Up(args) => up::run(*args).await,
+            Self::Dashboard(args) => dashboard::serve(*args).await,
             Self::Token(args) => token::run(&args),
             Self::Order(args) => cmd::order::run(&args).await,
             Self::Orders(args) => cmd::orders::run(&args).await,

@@ -8,7 +8,7 @@ mod process;
 mod records;
 
 pub use host::{Front, KitClock, KitHealth, ServiceHost};
-pub use process::{ServiceSpec, main};
+pub use process::{ServiceSpec, kafka_options, main};
 pub use records::Records;
 
 /// Events are many small pieces on several threads: glibc's allocator took a third of the processor's time.

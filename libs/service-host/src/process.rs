@@ -9,7 +9,7 @@ use sagaline_contracts::EventType;
 use sagaline_runtime::kafka::{KafkaBroker, KafkaOptions};
 use sagaline_runtime::{Broker, Ports, SilentHealth};
 use sagaline_service_kit::auth::JwtKeys;
-use sagaline_service_kit::config::{ServiceArgs, ServiceDefaults};
+use sagaline_service_kit::config::{KafkaBrokers, KafkaSecurity, ServiceArgs, ServiceDefaults};
 use sagaline_service_kit::lifecycle::{
     DRAIN_LIMIT, Lifecycle, install_tls_provider, raise_file_limit,
 };
@@ -20,7 +20,6 @@ use tokio::net::TcpListener;
 use crate::{KitClock, ServiceHost};
 
 const DATABASE: &str = "sagaline";
-const PARTITIONS: i32 = 4;
 
 /// What a service is called, where it listens and what it says about itself in `--help`.
 #[derive(Debug, Clone, Copy)]
@@ -79,7 +78,7 @@ where
     R: FnOnce(ServiceHost, O, TcpListener) -> F,
     F: Future<Output = anyhow::Result<()>> + Send + 'static,
 {
-    telemetry::init_logging(&args.common.log_level, args.common.log_format)?;
+    args.common.log.init()?;
     telemetry::install_metrics();
     let config = args.resolve(spec.defaults)?;
     let life = Lifecycle::new();
@@ -90,7 +89,7 @@ where
         .context("MONGO_URL is not usable")?;
     let broker = KafkaBroker::new(KafkaOptions {
         instance_id: config.instance_id.clone(),
-        ..KafkaOptions::new(config.kafka_brokers.to_string())
+        ..kafka_options(&config.kafka_brokers, &config.kafka_security)
     });
     let ports = Ports {
         store: Arc::new(store),
@@ -110,23 +109,35 @@ where
     let listener = http::bind(config.listen).await?;
     tracing::info!(service = config.name, address = %config.listen, "listening");
     let service = run(host.clone(), options, listener);
-    let shutdown = life.shutdown_token();
+    let (shutdown, partitions) = (life.shutdown_token(), config.partitions);
     life.spawn("service", async move {
-        ensure_topics(&broker, &host, &shutdown).await?;
+        ensure_topics(&broker, partitions, &host, &shutdown).await?;
         service.await
     });
     Ok(life.run(DRAIN_LIMIT).await)
 }
 
+/// The broker at this address, as it wants to be talked to. Every client of every program of ours comes from here.
+pub fn kafka_options(brokers: &KafkaBrokers, security: &KafkaSecurity) -> KafkaOptions {
+    let extra = security.settings().iter();
+    KafkaOptions {
+        extra: extra
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect(),
+        ..KafkaOptions::new(brokers.to_string())
+    }
+}
+
 /// Waits for the broker, and makes sure that the topics exist before anybody subscribes to them.
 async fn ensure_topics(
     broker: &KafkaBroker,
+    partitions: i32,
     host: &ServiceHost,
     shutdown: &tokio_util::sync::CancellationToken,
 ) -> anyhow::Result<()> {
     let topics: Vec<&str> = EventType::topics().collect();
     loop {
-        match broker.ensure_topics(&topics, PARTITIONS).await {
+        match broker.ensure_topics(&topics, partitions).await {
             Ok(()) => return Ok(()),
             Err(error @ sagaline_runtime::BrokerError::Unavailable { .. }) => {
                 host.health

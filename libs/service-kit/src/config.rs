@@ -1,5 +1,7 @@
 //! The flags and environment variables that the services share.
 
+mod kafka;
+
 use std::net::{IpAddr, SocketAddr};
 
 use clap::Args;
@@ -8,7 +10,12 @@ use crate::auth::AdminLimits;
 use crate::cors::CorsOrigins;
 use crate::rate_limit::Allowance;
 use crate::secret::{JwtSecret, MongoUrl};
-use crate::telemetry::{LogFormat, LogLevel};
+use crate::telemetry::{self, LogFormat, LogLevel, LogSetupError};
+
+pub use kafka::{
+    BadBroker, KafkaBrokers, KafkaPassword, KafkaSecurity, KafkaSecurityArgs, KafkaSecurityError,
+    SaslMechanism, SecurityProtocol,
+};
 
 /// What every process takes: where it listens, who may sign in, who may call it from a browser, how it logs.
 #[derive(Debug, Clone, Args)]
@@ -35,6 +42,18 @@ pub struct CommonArgs {
     )]
     pub cors_origin: CorsOrigins,
 
+    /// What is logged, and how.
+    #[command(flatten)]
+    pub log: LogArgs,
+
+    /// What one client may do.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, Args)]
+pub struct LogArgs {
     /// What to log: error, warn, info, debug, trace, or directives such as info,rdkafka=debug
     #[arg(long, env = "LOG_LEVEL", default_value = "info", value_name = "LEVEL")]
     pub log_level: LogLevel,
@@ -47,10 +66,13 @@ pub struct CommonArgs {
         value_name = "FORMAT"
     )]
     pub log_format: LogFormat,
+}
 
-    /// What one client may do.
-    #[command(flatten)]
-    pub limits: LimitArgs,
+impl LogArgs {
+    /// Starts to log as the flags say. Once per process, first thing.
+    pub fn init(&self) -> Result<(), LogSetupError> {
+        telemetry::init_logging(&self.log_level, self.log_format)
+    }
 }
 
 /// What one client may do. `POST /orders` has no rate of its own: all orders may come through one gateway, and what is
@@ -118,6 +140,20 @@ pub struct ConnectionArgs {
     /// URL of the document store. Prefer the variable when it holds a password: flags show up in process lists
     #[arg(long, env = "MONGO_URL", hide_env_values = true, value_name = "URL")]
     pub mongo_url: Option<MongoUrl>,
+
+    /// Partitions of each topic of the pipeline, when the topics are new; topics that are there keep theirs
+    #[arg(
+        long,
+        env = "PARTITIONS",
+        default_value_t = 4,
+        value_name = "N",
+        value_parser = clap::value_parser!(i32).range(1..=64)
+    )]
+    pub partitions: i32,
+
+    /// How to sign in at the broker, and how it proves who it is.
+    #[command(flatten)]
+    pub kafka_security: KafkaSecurityArgs,
 }
 
 /// The command line of one service's own binary.
@@ -140,7 +176,8 @@ pub struct ServiceArgs {
     #[arg(long, env = "INSTANCE_ID", value_name = "ID")]
     pub instance_id: Option<String>,
 
-    /// Name in logs, metrics and the consumer group [default: the service's own]
+    /// Name in /healthz and on log lines about the service as a whole, to tell two installations apart. Consumer group, metrics,
+    /// topics and collections keep the service's own name [default: the service's own]
     #[arg(long, env = "SERVICE_NAME", value_name = "NAME")]
     pub service_name: Option<ServiceName>,
 }
@@ -157,7 +194,8 @@ pub struct ServiceDefaults {
 /// The complete configuration of one service in its own process.
 #[derive(Debug, Clone)]
 pub struct ServiceConfig {
-    /// The service's name.
+    /// What the service calls itself to operators. Nothing that other programs find it by follows from it: a consumer group of
+    /// another name would read every topic from its beginning, and alerts are about the services' own names.
     pub name: String,
     /// Where to listen.
     pub listen: SocketAddr,
@@ -165,6 +203,10 @@ pub struct ServiceConfig {
     pub instance_id: Option<String>,
     /// The broker.
     pub kafka_brokers: KafkaBrokers,
+    /// How to sign in at the broker.
+    pub kafka_security: KafkaSecurity,
+    /// Partitions of topics that are made.
+    pub partitions: i32,
     /// The store.
     pub mongo_url: MongoUrl,
     /// The secret that admin tokens are signed with.
@@ -194,6 +236,9 @@ pub enum ConfigError {
         "MONGO_URL is not set: give the store's address, such as MONGO_URL=mongodb://127.0.0.1:27017/sagaline"
     )]
     NoMongo,
+    /// The broker's TLS and sign-in are not as they must be.
+    #[error(transparent)]
+    KafkaSecurity(#[from] KafkaSecurityError),
 }
 
 impl ServiceArgs {
@@ -213,6 +258,8 @@ impl ServiceArgs {
                 .kafka_brokers
                 .clone()
                 .ok_or(ConfigError::NoBrokers)?,
+            kafka_security: connections.kafka_security.resolve()?,
+            partitions: connections.partitions,
             mongo_url: connections.mongo_url.clone().ok_or(ConfigError::NoMongo)?,
             jwt_secret: self.common.require_jwt_secret()?,
             cors_origin: self.common.cors_origin.clone(),
@@ -221,51 +268,7 @@ impl ServiceArgs {
     }
 }
 
-/// A checked, comma-separated list of `host:port`, as librdkafka takes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KafkaBrokers(String);
-
-/// One entry of the list of brokers is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a broker's host:port, such as 127.0.0.1:9092")]
-pub struct BadBroker(String);
-
-impl KafkaBrokers {
-    /// The list, for `bootstrap.servers`.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Display for KafkaBrokers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::str::FromStr for KafkaBrokers {
-    type Err = BadBroker;
-
-    fn from_str(text: &str) -> Result<Self, BadBroker> {
-        let mut brokers = Vec::new();
-        for broker in text.split(',').map(str::trim) {
-            let address = broker
-                .rsplit_once("://")
-                .map_or(broker, |(_, address)| address);
-            match address.rsplit_once(':') {
-                Some((host, port))
-                    if !host.is_empty() && port.parse::<u16>().is_ok_and(|p| p > 0) =>
-                {
-                    brokers.push(broker);
-                }
-                _ => return Err(BadBroker(broker.to_owned())),
-            }
-        }
-        Ok(Self(brokers.join(",")))
-    }
-}
-
-/// A service's name: it ends up in metric labels, consumer groups and collection names, so it is kept plain.
+/// What a service calls itself to operators: it ends up in logs and health answers, so it is kept plain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceName(String);
 
@@ -328,6 +331,18 @@ mod tests {
         assert_eq!(config.name, "order-service");
         assert_eq!(config.listen, "127.0.0.1:4001".parse().unwrap());
         assert_eq!(config.kafka_brokers.as_str(), "k1:9092,k2:9092");
+        assert_eq!(config.partitions, 4);
+    }
+
+    #[test]
+    fn partitions_of_new_topics_can_be_chosen_within_reason() {
+        let chosen = [&COMPLETE[..], &["--partitions", "12"]].concat();
+        let config = parse(&chosen).unwrap().resolve(ORDER).unwrap();
+        assert_eq!(config.partitions, 12);
+        for wrong in ["0", "65", "-1", "many"] {
+            let argument = format!("--partitions={wrong}");
+            assert!(parse(&[argument.as_str()]).is_err(), "{wrong}");
+        }
     }
 
     #[test]
@@ -377,31 +392,17 @@ mod tests {
 
     #[test]
     fn debug_output_of_the_configuration_holds_no_secret() {
-        let args = parse(&COMPLETE).unwrap();
+        let sasl = [
+            "--kafka-security-protocol=SASL_SSL",
+            "--kafka-sasl-mechanism=plain",
+            "--kafka-sasl-username=ann",
+            "--kafka-sasl-password=swordfish",
+        ];
+        let args = parse(&[&COMPLETE[..], &sasl].concat()).unwrap();
         let shown = format!("{args:?} {:?}", args.resolve(ORDER).unwrap());
-        assert!(
-            !shown.contains(SECRET) && !shown.contains("hunter2"),
-            "{shown}"
-        );
-    }
-
-    #[test]
-    fn a_broker_without_a_port_is_refused() {
-        for wrong in [
-            "localhost",
-            "localhost:0",
-            ":9092",
-            "",
-            "a:1,,b:2",
-            "a:99999",
-        ] {
-            assert!(wrong.parse::<KafkaBrokers>().is_err(), "{wrong}");
+        for secret in [SECRET, "hunter2", "swordfish"] {
+            assert!(!shown.contains(secret), "{shown}");
         }
-        assert!(
-            "PLAINTEXT://a:9092,[::1]:9092"
-                .parse::<KafkaBrokers>()
-                .is_ok()
-        );
     }
 
     #[test]

@@ -13,6 +13,11 @@ use crate::process::Process;
 /// The first start fetches the jars; a start after a crash waits for the old registration to expire.
 const START_LIMIT: Duration = Duration::from_mins(3);
 
+/// Who signs in at the listener with TLS; `test-servers/kafka/run.sh` has both.
+pub const SECURED_USER: &str = "sagaline";
+/// With which password.
+pub const SECURED_PASSWORD: &str = "swordfish-of-the-tests";
+
 /// A port of its own for some clients, at which the broker tells them another port to come back to: a proxy's.
 #[derive(Debug)]
 pub struct Listener {
@@ -28,6 +33,7 @@ pub struct ApacheKafka {
     port: Port,
     controller_port: Port,
     listeners: Vec<Listener>,
+    secured: Option<Port>,
     // before its folder, because fields are dropped in this order
     process: Process,
     folder: TempDir,
@@ -41,15 +47,31 @@ impl ApacheKafka {
 
     /// The same, with further listeners.
     pub async fn start_with(listeners: Vec<Listener>) -> Result<Self> {
+        Self::start_all(listeners, None).await
+    }
+
+    /// The same, with one further listener that wants TLS and a sign-in: [`Self::secured_brokers`].
+    pub async fn start_secured() -> Result<Self> {
+        Self::start_all(Vec::new(), Some(Port::reserve()?)).await
+    }
+
+    async fn start_all(listeners: Vec<Listener>, secured: Option<Port>) -> Result<Self> {
         let port = Port::reserve()?;
         let controller_port = Port::reserve()?;
         let folder = tempfile::tempdir()?;
-        let process = spawn(&port, &controller_port, &listeners, &folder)?;
+        let process = spawn(
+            &port,
+            &controller_port,
+            &listeners,
+            secured.as_ref(),
+            &folder,
+        )?;
         process.ready(START_LIMIT).await?;
         Ok(Self {
             port,
             controller_port,
             listeners,
+            secured,
             process,
             folder,
         })
@@ -58,6 +80,17 @@ impl ApacheKafka {
     /// What a client calls `bootstrap.servers`.
     pub fn brokers(&self) -> String {
         format!("127.0.0.1:{}", self.port.number())
+    }
+
+    /// The same for the listener with TLS and sign-in, by PLAIN or SCRAM-SHA-512 as [`SECURED_USER`] with [`SECURED_PASSWORD`].
+    pub fn secured_brokers(&self) -> Option<String> {
+        let port = self.secured.as_ref()?;
+        Some(format!("127.0.0.1:{}", port.number()))
+    }
+
+    /// The certificate that vouches for that listener, PEM.
+    pub fn secured_ca(&self) -> PathBuf {
+        self.folder.path().join("ca.pem")
     }
 
     /// Ends it as a crash would.
@@ -72,6 +105,7 @@ impl ApacheKafka {
             &self.port,
             &self.controller_port,
             &self.listeners,
+            self.secured.as_ref(),
             &self.folder,
         )?;
         self.process.ready(START_LIMIT).await
@@ -97,6 +131,7 @@ fn spawn(
     port: &Port,
     controller_port: &Port,
     listeners: &[Listener],
+    secured: Option<&Port>,
     folder: &TempDir,
 ) -> Result<Process> {
     let script = concat!(
@@ -111,6 +146,9 @@ fn spawn(
     for listener in listeners {
         let (port, advertised) = (listener.port.number(), listener.advertised);
         command.arg(format!("{port}:{advertised}"));
+    }
+    if let Some(port) = secured {
+        command.arg(format!("sasl_ssl:{}", port.number()));
     }
     let log = folder.path().join("server.log");
     Process::spawn("Apache Kafka", command, "Kafka Server started", &log)

@@ -21,7 +21,7 @@ pub mod sse;
 pub mod stack;
 pub mod topics;
 
-pub use kafka::{ApacheKafka, Listener};
+pub use kafka::{ApacheKafka, Listener, SECURED_PASSWORD, SECURED_USER};
 pub use mongo::{Kind, MongoServer};
 pub use mount::{DiskImage, Mount};
 pub use outcomes::Outcomes;

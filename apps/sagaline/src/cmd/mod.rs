@@ -19,12 +19,13 @@ use clap::Args;
 use sagaline_service_kit::JwtKeys;
 use sagaline_service_kit::auth::ADMIN_ROLE;
 use sagaline_service_kit::clock::SystemClock;
-use sagaline_service_kit::config::KafkaBrokers;
+use sagaline_service_kit::config::{KafkaBrokers, KafkaSecurityArgs};
 use sagaline_service_kit::secret::JwtSecret;
 
 use sagaline_contracts::Timestamp;
 
 use crate::client::{Api, BaseUrl, ClientError, Service, Token};
+use crate::dashboard::Upstreams;
 use crate::output::{Out, OutputArgs};
 use crate::secret;
 
@@ -34,10 +35,10 @@ pub(crate) const NEGATIVE: u8 = 2;
 /// A token that is made for one command need not live longer.
 const TOKEN_TTL: Duration = Duration::from_mins(5);
 
-/// Where the services and the broker are.
+/// Where the services are.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Addresses")]
-pub(crate) struct Endpoints {
+pub(crate) struct ServiceUrls {
     /// Order service
     #[arg(
         long,
@@ -50,6 +51,7 @@ pub(crate) struct Endpoints {
     /// Inventory service
     #[arg(
         long,
+        alias = "inventory-service",
         env = "INVENTORY",
         default_value = "http://127.0.0.1:4002",
         value_name = "URL",
@@ -65,6 +67,25 @@ pub(crate) struct Endpoints {
         global = true
     )]
     read_model: BaseUrl,
+}
+
+impl ServiceUrls {
+    /// The services as the dashboard reaches them.
+    pub(crate) fn upstreams(&self) -> reqwest::Result<Upstreams> {
+        Upstreams::new(
+            self.order_service.to_string(),
+            self.inventory.to_string(),
+            self.read_model.to_string(),
+        )
+    }
+}
+
+/// Where the services and the broker are.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Addresses")]
+pub(crate) struct Endpoints {
+    #[command(flatten)]
+    services: ServiceUrls,
     /// Kafka bootstrap servers, comma-separated
     #[arg(
         long,
@@ -74,6 +95,8 @@ pub(crate) struct Endpoints {
         global = true
     )]
     pub(crate) kafka_brokers: KafkaBrokers,
+    #[command(flatten)]
+    pub(crate) kafka_security: KafkaSecurityArgs,
 }
 
 impl Endpoints {
@@ -81,7 +104,7 @@ impl Endpoints {
     pub(crate) fn order_service(&self) -> Result<Api, ClientError> {
         Api::new(Service {
             name: "order service",
-            base: self.order_service.clone(),
+            base: self.services.order_service.clone(),
             flag: "--order-service",
             variable: "ORDER_SERVICE",
         })
@@ -91,7 +114,7 @@ impl Endpoints {
     pub(crate) fn inventory(&self) -> Result<Api, ClientError> {
         Api::new(Service {
             name: "inventory service",
-            base: self.inventory.clone(),
+            base: self.services.inventory.clone(),
             flag: "--inventory",
             variable: "INVENTORY",
         })
@@ -101,7 +124,7 @@ impl Endpoints {
     pub(crate) fn read_model(&self) -> Result<Api, ClientError> {
         Api::new(Service {
             name: "read model service",
-            base: self.read_model.clone(),
+            base: self.services.read_model.clone(),
             flag: "--read-model",
             variable: "READ_MODEL",
         })
@@ -196,6 +219,8 @@ mod tests {
             "sagaline stock --json --inventory h:1 restock SKU-1 5",
             "sagaline stock restock SKU-1 5 --json --inventory h:1",
             "sagaline events tail --json --kafka-brokers h:1",
+            "sagaline events tail --kafka-security-protocol ssl",
+            "sagaline events --kafka-security-protocol ssl tail",
         ] {
             let parsed = Cli::try_parse_from(line.split(' '));
             assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());

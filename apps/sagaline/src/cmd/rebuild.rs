@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use read_model_service::{RebuildOptions, rebuild};
-use sagaline_runtime::kafka::{KafkaBroker, KafkaOptions};
+use sagaline_runtime::kafka::KafkaBroker;
 use sagaline_runtime::{Ports, SilentHealth};
 use sagaline_service_host::KitClock;
 use sagaline_service_kit::secret::MongoUrl;
@@ -75,12 +75,12 @@ pub(crate) async fn run(args: &RebuildArgs) -> anyhow::Result<ExitCode> {
 /// In this process: the service may run meanwhile, and notices it.
 async fn here(common: &Common, url: &MongoUrl, accept_loss: bool) -> anyhow::Result<Report> {
     let brokers = &common.at.kafka_brokers;
-    kafka::config(brokers).await?;
+    let kafka = kafka::options(&common.at).await?;
     let store = MongoStore::connect(url.expose(), DATABASE).await;
     let store = store.with_context(|| format!("the store at {url} cannot be reached"))?;
     let ports = Ports {
         store: Arc::new(store),
-        broker: Arc::new(KafkaBroker::new(KafkaOptions::new(brokers.to_string()))),
+        broker: Arc::new(KafkaBroker::new(kafka)),
         clock: Arc::new(KitClock),
         health: Arc::new(SilentHealth),
     };

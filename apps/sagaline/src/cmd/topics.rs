@@ -45,7 +45,7 @@ struct Row {
 /// Shows the topics.
 pub(crate) async fn run(args: &TopicsArgs) -> anyhow::Result<ExitCode> {
     let mut out = args.common.out();
-    let config = kafka::config(&args.common.at.kafka_brokers).await?;
+    let config = kafka::config(&args.common.at).await?;
     let read = tokio::task::spawn_blocking(move || rows(&config));
     let mut rows = read.await.map_err(KafkaError::Interrupted)??;
     rows.retain(|row| !args.non_empty || row.messages > 0);

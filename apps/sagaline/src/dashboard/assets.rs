@@ -21,6 +21,11 @@ const NOT_BUILT: &str = "<!doctype html><html lang=en><meta charset=utf-8><title
      <h1>The dashboard is not part of this build</h1><p>Run <code>scripts/build-dashboard</code>, then build again. \
      <code>scripts/demo</code> does both.</p>";
 
+/// Whether there is a page in this binary.
+pub(super) fn is_built() -> bool {
+    find("/index.html").is_some()
+}
+
 /// `GET /`, and every path that is a view of the page.
 pub(super) async fn page(headers: HeaderMap) -> Response {
     let mut response = match find("/index.html") {

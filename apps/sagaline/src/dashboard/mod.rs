@@ -5,6 +5,7 @@
 
 mod assets;
 mod proxy;
+mod serve;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use proxy::Upstreams;
+pub(crate) use serve::{DashboardArgs, serve};
 
 /// Browsers that may be connected; each holds a stream or two.
 const CONNECTIONS_MAX: usize = 1_024;

@@ -19,9 +19,6 @@ pub(crate) struct UpArgs {
     /// With --data-dir: do not wait for the disk. What was acknowledged survives the process's end, not the machine's
     #[arg(long)]
     pub(crate) no_fsync: bool,
-    /// Partitions of each topic, when the topics are new
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(i32).range(1..=64))]
-    pub(crate) partitions: i32,
     /// In memory: finished orders that each service remembers; older ones are forgotten
     #[arg(long, default_value_t = 100_000, value_name = "ORDERS")]
     pub(crate) memory_orders: usize,

@@ -12,7 +12,7 @@ use anyhow::Context;
 use sagaline_contracts::EventType;
 use sagaline_runtime::kafka::{KafkaBroker, KafkaOptions};
 use sagaline_runtime::{Broker, Ports, SilentHealth};
-use sagaline_service_host::{KitClock, ServiceHost};
+use sagaline_service_host::{KitClock, ServiceHost, kafka_options};
 use sagaline_service_kit::lifecycle::{DRAIN_LIMIT, Lifecycle, raise_file_limit};
 use sagaline_service_kit::{Health, JwtKeys, http, telemetry};
 use serde_json::{Map, Value};
@@ -28,7 +28,7 @@ const READY_LIMIT: Duration = Duration::from_mins(1);
 /// Starts everything, prints the addresses when all serve, and runs until SIGTERM.
 pub(crate) async fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
     raise_file_limit();
-    telemetry::init_logging(&args.common.log_level, args.common.log_format)?;
+    args.common.log.init()?;
     telemetry::install_metrics();
     let life = Lifecycle::new();
     life.listen_for_signals()?;
@@ -36,14 +36,17 @@ pub(crate) async fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
     let listeners = Listeners::bind(&args).await?;
     let embedded = parts::broker(&args).await?;
     let kafka = match (&embedded, &args.connections.kafka_brokers) {
-        (Some(broker), _) => broker.address().to_string(),
-        (None, Some(brokers)) => brokers.to_string(),
+        (Some(broker), _) => KafkaOptions::new(broker.address().to_string()),
+        (None, Some(brokers)) => {
+            kafka_options(brokers, &args.connections.kafka_security.resolve()?)
+        }
         (None, None) => anyhow::bail!("there is no broker: give --kafka-brokers"),
     };
-    let broker = KafkaBroker::new(KafkaOptions::new(kafka.clone()));
+    let broker = KafkaBroker::new(kafka.clone());
+    let kafka = kafka.brokers;
     let topics: Vec<&str> = EventType::topics().collect();
     broker
-        .ensure_topics(&topics, args.partitions)
+        .ensure_topics(&topics, args.connections.partitions)
         .await
         .with_context(|| format!("the topics at {kafka} are not as they must be"))?;
     let ports = Ports {

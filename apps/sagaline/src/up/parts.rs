@@ -16,10 +16,15 @@ pub(super) async fn broker(args: &UpArgs) -> anyhow::Result<Option<EmbeddedBroke
     if args.connections.kafka_brokers.is_some() {
         return Ok(None);
     }
+    anyhow::ensure!(
+        args.connections.kafka_security.resolve()?.is_plaintext(),
+        "KAFKA_SECURITY_PROTOCOL is about a broker of your own, and there is none: say where it is with --kafka-brokers or \
+         KAFKA_BROKERS"
+    );
     let config = BrokerConfig {
         listen: SocketAddr::new(args.common.host, args.ports.kafka_port),
         data_dir: args.data_dir.as_ref().map(|dir| dir.join("broker")),
-        default_partitions: args.partitions,
+        default_partitions: args.connections.partitions,
         fsync: !args.no_fsync,
         ..BrokerConfig::default()
     };

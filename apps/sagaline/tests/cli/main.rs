@@ -8,9 +8,11 @@
 
 mod catalogue;
 mod commands;
+mod dashboard;
 mod dead_letters;
 mod errors;
 mod fake;
 mod orders;
 mod process;
+mod secured;
 mod topics;

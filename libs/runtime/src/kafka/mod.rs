@@ -14,8 +14,9 @@ use rdkafka::{ClientConfig, ClientContext};
 
 use crate::{Broker, BrokerError, Consumer, Producer, Replay};
 
-/// How to reach the broker, and how to behave there.
-#[derive(Debug, Clone)]
+/// How to reach the broker, and how to behave there. Its debug output has no values of the additional settings: there may be a
+/// password among them.
+#[derive(Clone)]
 pub struct KafkaOptions {
     /// `host:port`, comma separated.
     pub brokers: String,
@@ -44,6 +45,37 @@ impl KafkaOptions {
             linger_ms: 1.0,
             extra: Vec::new(),
         }
+    }
+
+    /// What every client of this broker has in common, whatever it is for.
+    pub fn client_config(&self, client_id: &str) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", client_id)
+            .set("socket.nagle.disable", "true")
+            .set("reconnect.backoff.ms", "50")
+            .set("reconnect.backoff.max.ms", "1000")
+            .set("topic.metadata.refresh.interval.ms", "60000")
+            .set("log.connection.close", "false");
+        for (name, value) in &self.extra {
+            config.set(name, value);
+        }
+        config
+    }
+}
+
+impl std::fmt::Debug for KafkaOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let extra: Vec<&String> = self.extra.iter().map(|(name, _)| name).collect();
+        f.debug_struct("KafkaOptions")
+            .field("brokers", &self.brokers)
+            .field("batch_max", &self.batch_max)
+            .field("session_timeout_ms", &self.session_timeout_ms)
+            .field("instance_id", &self.instance_id)
+            .field("linger_ms", &self.linger_ms)
+            .field("extra", &extra)
+            .finish()
     }
 }
 
@@ -84,22 +116,6 @@ impl KafkaBroker {
             pings: Arc::default(),
         }
     }
-
-    fn config(&self, client_id: &str) -> ClientConfig {
-        let mut config = ClientConfig::new();
-        config
-            .set("bootstrap.servers", &self.options.brokers)
-            .set("client.id", client_id)
-            .set("socket.nagle.disable", "true")
-            .set("reconnect.backoff.ms", "50")
-            .set("reconnect.backoff.max.ms", "1000")
-            .set("topic.metadata.refresh.interval.ms", "60000")
-            .set("log.connection.close", "false");
-        for (name, value) in &self.options.extra {
-            config.set(name, value);
-        }
-        config
-    }
 }
 
 fn settings(error: rdkafka::error::KafkaError) -> BrokerError {
@@ -111,7 +127,7 @@ fn settings(error: rdkafka::error::KafkaError) -> BrokerError {
 #[async_trait]
 impl Broker for KafkaBroker {
     async fn producer(&self, name: &str) -> Result<Arc<dyn Producer>, BrokerError> {
-        let config = producer::config(self.config(name), &self.options);
+        let config = producer::config(self.options.client_config(name), &self.options);
         let producer = producer::KafkaProducer::new(config)?;
         producer.warm_up().await?;
         Ok(Arc::new(producer))
@@ -122,7 +138,7 @@ impl Broker for KafkaBroker {
         group: &str,
         topics: &[&str],
     ) -> Result<Box<dyn Consumer>, BrokerError> {
-        let config = consumer::config(self.config(group), group, &self.options);
+        let config = consumer::config(self.options.client_config(group), group, &self.options);
         Ok(Box::new(consumer::KafkaConsumer::start(
             &config,
             topics,
@@ -137,18 +153,38 @@ impl Broker for KafkaBroker {
     }
 
     async fn ensure_topics(&self, topics: &[&str], partitions: i32) -> Result<(), BrokerError> {
-        admin::ensure_topics(&self.config("admin"), topics, partitions).await
+        admin::ensure_topics(&self.options.client_config("admin"), topics, partitions).await
     }
 
     async fn ping(&self) -> Result<(), BrokerError> {
         let client = if let Some(client) = self.pings.get() {
             Arc::clone(client)
         } else {
-            let config = self.config("ping");
+            let config = self.options.client_config("ping");
             let made = config.create_with_context(Quiet).map_err(settings)?;
             // Whoever was faster has made the one that is kept.
             Arc::clone(self.pings.get_or_init(|| Arc::new(made)))
         };
         admin::ping(client).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn additional_settings_reach_every_client_and_no_log() {
+        let options = KafkaOptions {
+            extra: vec![("sasl.password".to_owned(), "swordfish".to_owned())],
+            ..KafkaOptions::new("127.0.0.1:9092")
+        };
+        let config = options.client_config("me");
+        assert_eq!(config.get("sasl.password"), Some("swordfish"));
+        let shown = format!("{:?}", KafkaBroker::new(options));
+        assert!(
+            shown.contains("sasl.password") && !shown.contains("swordfish"),
+            "{shown}"
+        );
     }
 }

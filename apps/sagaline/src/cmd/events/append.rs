@@ -45,7 +45,7 @@ pub(super) struct AppendArgs {
 /// Publishes messages, and says where they stand.
 pub(super) async fn run(args: &AppendArgs, common: &Common) -> anyhow::Result<()> {
     let given = given(args)?;
-    let config = kafka::config(&common.at.kafka_brokers).await?;
+    let config = kafka::config(&common.at).await?;
     let topic = topic(&config, &args.topic).await?;
     let outgoing = messages(args, &topic, &given)?;
     let mut out = common.out();

@@ -42,7 +42,7 @@ pub(super) struct TailArgs {
 
 /// Shows messages until there are enough, or until nobody wants to see any more.
 pub(super) async fn run(args: &TailArgs, common: &Common) -> anyhow::Result<()> {
-    let config = kafka::config(&common.at.kafka_brokers).await?;
+    let config = kafka::config(&common.at).await?;
     let (args, out) = (args.clone(), common.out());
     let tailing = tokio::task::spawn_blocking(move || tail(&config, &args, out));
     tailing.await.map_err(KafkaError::Interrupted)?
