@@ -26,6 +26,8 @@ pub(crate) struct Charge {
     /// Hundredths.
     pub(crate) captured: i64,
     pub(crate) refunded: i64,
+    /// It was charged: also nothing, for what costs nothing.
+    approved: bool,
     pub(crate) voided: bool,
     /// How many refunds with different keys were asked for.
     pub(crate) refund_keys: Vec<String>,
@@ -72,7 +74,7 @@ impl Bank {
                 reason: reason.to_owned(),
             };
         }
-        if charge.captured == 0 {
+        if !charge.approved {
             let declined = env.weather.read(|now| now.declined);
             if hits(&Draw::new("bank", key), declined) {
                 charge.declined = true;
@@ -80,6 +82,7 @@ impl Bank {
                     reason: CARD_DECLINED.to_owned(),
                 };
             }
+            charge.approved = true;
             charge.captured = amount.cents();
             env.trace.note((7_u8, key, amount.cents()), || {
                 format!("bank: {key} is charged {}", amount.cents())
@@ -105,7 +108,7 @@ impl Bank {
         let Some(charge) = auth_id
             .strip_prefix("auth-")
             .and_then(|key| charges.get_mut(key))
-            .filter(|charge| charge.captured > 0)
+            .filter(|charge| charge.approved)
         else {
             env.broken(format!(
                 "money: a refund of {auth_id}, which was never charged"

@@ -16,8 +16,6 @@ use crate::world::World;
 
 /// How often a client tries before it gives up.
 const TRIES_MAX: u32 = 60;
-/// What every unit costs.
-const PRICE: u32 = 10;
 
 /// What clients know.
 #[derive(Default)]
@@ -133,36 +131,42 @@ pub(crate) fn get(path: &str) -> Result<Request<Body>> {
     Ok(Request::builder().uri(path).body(Body::empty())?)
 }
 
-fn order_request(placing: &Placing) -> Result<(Request<Body>, i64)> {
+/// The request for an order, and what has to be paid, in hundredths. `more` units than planned make it another one.
+fn order_request(placing: &Placing, more: u32) -> Result<(Request<Body>, i64)> {
     let number = placing.number;
-    let units: u32 = placing.lines.iter().map(|(_, qty)| qty).sum();
-    let items: Vec<Value> = placing
-        .lines
-        .iter()
-        .map(|(sku, qty)| json!({ "sku": sku, "qty": qty, "price": PRICE }))
-        .collect();
-    let mut body = json!({ "items": items, "total": units * PRICE });
+    let price = placing.price;
+    let lines = placing.lines.iter().map(|(sku, qty)| (sku, qty + more));
+    let total: u32 = lines.clone().map(|(_, qty)| qty * price).sum();
+    let (path, mut body) = if placing.checkout {
+        let items: Vec<Value> = lines
+            .map(|(sku, qty)| json!({ "productId": sku, "quantity": qty, "price": price }))
+            .collect();
+        ("/api/checkout", json!({ "userId": "u-1", "items": items }))
+    } else {
+        let items: Vec<Value> = lines
+            .map(|(sku, qty)| json!({ "sku": sku, "qty": qty, "price": price }))
+            .collect();
+        ("/orders", json!({ "items": items, "total": total }))
+    };
     let key = format!("key-{number}");
     let mut headers = Vec::new();
     match placing.identity {
-        Identity::OrderId => body["orderId"] = format!("o-{number}").into(),
-        Identity::Key => headers.push(("idempotency-key", key.as_str())),
+        // A checkout knows no id of the order.
+        Identity::OrderId if !placing.checkout => body["orderId"] = format!("o-{number}").into(),
+        Identity::OrderId | Identity::Key => headers.push(("idempotency-key", key.as_str())),
         Identity::Request => body["clientRequestId"] = format!("r-{number}").into(),
         Identity::KeyAndRequest => {
             headers.push(("idempotency-key", key.as_str()));
             body["clientRequestId"] = format!("r-{number}").into();
         }
     }
-    Ok((
-        post("/orders", &headers, &body)?,
-        i64::from(units * PRICE) * 100,
-    ))
+    Ok((post(path, &headers, &body)?, i64::from(total) * 100))
 }
 
 /// Places an order, and tries again until it is answered.
 pub(crate) async fn place(world: Arc<World>, placing: Placing) -> Result<()> {
     for _ in 0..TRIES_MAX {
-        let (request, total) = order_request(&placing)?;
+        let (request, total) = order_request(&placing, 0)?;
         world
             .clients
             .orders
@@ -174,12 +178,47 @@ pub(crate) async fn place(world: Arc<World>, placing: Placing) -> Result<()> {
             match answer.status {
                 200 | 201 => {
                     note_answer(&world, &placing, &answer);
-                    return Ok(());
+                    return contradict(&world, &placing).await;
+                }
+                // It takes longer than anybody waits, or was cancelled.
+                202 | 409 if placing.checkout && answer.body["orderId"].is_string() => {
+                    note_answer(&world, &placing, &answer);
+                    return contradict(&world, &placing).await;
                 }
                 503 => {}
                 other => {
                     world.env.broken(format!(
                         "order {} was answered with {other}: {}",
+                        placing.number, answer.body
+                    ));
+                    return Ok(());
+                }
+            }
+        }
+        let pause = 50 + world.env.client_dice.up_to(500);
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+    Ok(())
+}
+
+/// Asks for something else under the same identity: that is refused.
+async fn contradict(world: &World, placing: &Placing) -> Result<()> {
+    if !placing.contradicts {
+        return Ok(());
+    }
+    for _ in 0..TRIES_MAX {
+        let (request, _) = order_request(placing, 1)?;
+        if let Some(answer) = world.fronts.call(&world.env, Service::Order, request).await {
+            match answer.status {
+                // A cancelled checkout is a conflict, too, but one that names its order.
+                409 if !answer.body["orderId"].is_string() => {
+                    world.env.fault("another body under the same identity");
+                    return Ok(());
+                }
+                503 => {}
+                other => {
+                    world.env.broken(format!(
+                        "create: another order under the identity of {} was answered with {other}: {}",
                         placing.number, answer.body
                     ));
                     return Ok(());

@@ -16,6 +16,7 @@ mod depot;
 mod dice;
 mod env;
 mod http;
+mod insist;
 mod life;
 mod operators;
 pub mod plan;
@@ -25,6 +26,7 @@ mod search;
 mod shrink;
 mod store;
 mod trace;
+mod version;
 mod weather;
 mod world;
 

@@ -12,6 +12,8 @@ use sagaline_saga::Clock;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::plan::Version;
+
 /// What time it is when a run begins: 2026-01-01.
 pub(crate) const MIDNIGHT_US: i64 = 1_767_225_600_000_000;
 
@@ -41,6 +43,8 @@ struct State {
 pub(crate) struct Life {
     /// Unique in a run.
     pub(crate) id: u64,
+    /// Which version of its service it is.
+    pub(crate) version: Version,
     state: Mutex<State>,
     changed: Notify,
     skew_us: AtomicI64,
@@ -48,9 +52,10 @@ pub(crate) struct Life {
 }
 
 impl Life {
-    pub(crate) fn new(id: u64, skew_us: i64, started: Instant) -> Arc<Self> {
+    pub(crate) fn new(id: u64, skew_us: i64, started: Instant, version: Version) -> Arc<Self> {
         Arc::new(Self {
             id,
+            version,
             state: Mutex::new(State {
                 phase: Phase::Running,
                 fuse: None,

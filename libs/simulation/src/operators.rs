@@ -7,6 +7,7 @@ use anyhow::Result;
 use axum::body::Body;
 use axum::http::{Request, header};
 use futures::StreamExt;
+use sagaline_contracts::{DEAD_LETTER_SUFFIX, EventType};
 use sagaline_saga::message_id;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -61,7 +62,7 @@ async fn ask(
 }
 
 /// Waits until an order is known by its id.
-async fn known(world: &World, number: u32) -> Option<String> {
+pub(crate) async fn known(world: &World, number: u32) -> Option<String> {
     for _ in 0..KNOWN_MAX {
         if let Some(id) = world.clients.id_of(number) {
             return Some(id);
@@ -84,7 +85,7 @@ pub(crate) async fn command(world: Arc<World>, asking: Asking, at_ms: u64) -> Re
     let (path, body) = match asking.command {
         Command::Retry => (
             format!("/admin/retry/{order}"),
-            json!({ "step": "payment" }),
+            json!({ "step": step_of(at_ms) }),
         ),
         Command::Release => (
             format!("/admin/compensate/{order}"),
@@ -99,6 +100,15 @@ pub(crate) async fn command(world: Arc<World>, asking: Asking, at_ms: u64) -> Re
     let answer = ask(&world, service, &path, Some(&key), &body).await?;
     accept(&world, Some(order), format!("{key} {path} {body}"), answer);
     Ok(())
+}
+
+/// Which step an operator names: it is told to people, and nothing follows from it.
+fn step_of(at_ms: u64) -> &'static str {
+    match at_ms % 3 {
+        0 => "inventory",
+        1 => "payment",
+        _ => "shipping",
+    }
 }
 
 fn accept(world: &World, order: Option<String>, clicks: String, answer: Option<Answer>) {
@@ -116,7 +126,12 @@ fn accept(world: &World, order: Option<String>, clicks: String, answer: Option<A
 }
 
 /// Decides about the dead letters that wait. At the end of a run, those of poison are dropped, and the others handled again.
-pub(crate) async fn decide(world: Arc<World>, discard: Option<bool>, clicks: u32) -> Result<()> {
+pub(crate) async fn decide(
+    world: Arc<World>,
+    discard: Option<bool>,
+    edit: bool,
+    clicks: u32,
+) -> Result<()> {
     let request = get("/dead-letters?state=waiting&limit=20")?;
     let answer = world
         .fronts
@@ -129,9 +144,12 @@ pub(crate) async fn decide(world: Arc<World>, discard: Option<bool>, clicks: u32
         let action = if is_dropped { "discard" } else { "redrive" };
         let path = format!("/admin/dead-letters/{id}/{action}");
         let order = letter["orderId"].as_str().map(str::to_owned);
-        let nothing = json!({});
-        let asked =
-            (0..clicks.max(1)).map(|_| ask(&world, Service::ReadModel, &path, None, &nothing));
+        let corrected = corrected(letter).filter(|_| edit && !is_dropped);
+        if corrected.is_some() {
+            world.env.fault("redrive with another payload");
+        }
+        let body = corrected.unwrap_or_else(|| json!({}));
+        let asked = (0..clicks.max(1)).map(|_| ask(&world, Service::ReadModel, &path, None, &body));
         for answer in futures::future::join_all(asked).await {
             // Each death is decided on its own, so no clicks have to be one.
             let answer = answer?;
@@ -142,6 +160,22 @@ pub(crate) async fn decide(world: Arc<World>, discard: Option<bool>, clicks: u32
         }
     }
     Ok(())
+}
+
+/// What a message may have been meant to say, when it stands where commands are: anything else would be made up.
+fn corrected(letter: &Value) -> Option<Value> {
+    let order = letter["orderId"].as_str()?;
+    let topic = letter["originalTopic"].as_str()?;
+    let payload = match EventType::parse(topic)? {
+        EventType::RetryRequested => {
+            json!({ "orderId": order, "step": "payment", "requestedBy": "operator" })
+        }
+        EventType::CompensationRequested => {
+            json!({ "orderId": order, "action": "releaseInventory", "requestedBy": "operator" })
+        }
+        _ => return None,
+    };
+    Some(json!({ "payload": payload }))
 }
 
 /// Adds units, once: several of these are several clicks.
@@ -174,15 +208,27 @@ pub(crate) async fn restock(
 
 /// Puts a message on a topic that is no event, or one that is there already.
 pub(crate) async fn poison(world: Arc<World>, poison: Poison) -> Result<()> {
-    if poison.nonsense == Nonsense::Double {
-        let latest = {
+    let is_old = poison.nonsense == Nonsense::Old;
+    if is_old || poison.nonsense == Nonsense::Double {
+        let chosen = {
             let state = world.cluster.state.lock();
             let all = state.topics.all();
             let of_topic = all.filter(|(topic, ..)| *topic == poison.topic);
-            of_topic.map(|(.., record)| record.clone()).last()
+            let mut written: Vec<_> = of_topic.map(|(.., record)| record.clone()).collect();
+            if is_old {
+                let at = world.env.client_dice.index(written.len());
+                written.truncate(at + 1);
+            }
+            written.pop()
         };
-        if let Some(record) = latest.filter(|record| record.by != 0) {
-            world.env.fault("message doubled");
+        if let Some(record) = chosen.filter(|record| record.by != 0) {
+            world
+                .env
+                .fault(match (is_old, poison.topic.ends_with(DEAD_LETTER_SUFFIX)) {
+                    (false, false) => "message doubled",
+                    (true, false) => "old message doubled",
+                    (_, true) => "dead letter doubled",
+                });
             world.cluster.append(
                 &poison.topic,
                 record.key.as_deref(),
@@ -202,7 +248,7 @@ pub(crate) async fn poison(world: Arc<World>, poison: Poison) -> Result<()> {
     let value: Option<&[u8]> = match poison.nonsense {
         Nonsense::Garbage => Some(b"\xff\xfe not JSON"),
         Nonsense::NoEvent => Some(br#"{"not":"an event"}"#),
-        Nonsense::Empty | Nonsense::Double => None,
+        Nonsense::Empty | Nonsense::Double | Nonsense::Old => None,
     };
     world.env.fault("poison");
     // Known as poison before anybody can read it: nothing waits between here and there.

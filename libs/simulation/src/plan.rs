@@ -27,13 +27,44 @@ impl Plan {
             step.at_ms
                 + match &step.what {
                     What::Crash { down_ms, .. } => *down_ms,
-                    What::Pause { ms, .. } | What::Second { ms, .. } | What::Outage { ms, .. } => {
-                        *ms
-                    }
+                    What::Pause { ms, .. }
+                    | What::Second { ms, .. }
+                    | What::Outage { ms, .. }
+                    | What::Withhold { ms, .. }
+                    | What::Insist { ms, .. } => *ms,
+                    What::Upgrade { overlap_ms, .. } => *overlap_ms,
+                    What::Grow { known_ms, .. } => *known_ms,
                     _ => 0,
                 }
         });
         ends.max().unwrap_or(0) + CALM_AFTER_MS
+    }
+
+    /// How many partitions each topic has in the end.
+    pub(crate) fn partitions_max(&self) -> usize {
+        let grown = self.steps.iter().filter_map(|step| match &step.what {
+            What::Grow { partitions, .. } => Some(*partitions),
+            _ => None,
+        });
+        grown.max().unwrap_or(0).max(self.climate.partitions)
+    }
+
+    /// Whether it is seen at the end that a rebuilt read model is the same, byte by byte: where something was rebuilt, or is shown by a
+    /// rebuild alone, and now and then. What was dropped cannot be read again.
+    pub(crate) fn compares_a_rebuild(&self) -> bool {
+        let has = |what: &dyn Fn(&What) -> bool| self.steps.iter().any(|step| what(&step.what));
+        let is_telling = has(&|what| {
+            matches!(
+                what,
+                What::Rebuild
+                    | What::Poison(Poison {
+                        order: None,
+                        nonsense: Nonsense::Garbage | Nonsense::NoEvent | Nonsense::Empty,
+                        ..
+                    })
+            )
+        });
+        !has(&|what| *what == What::Trim) && (is_telling || self.seed.is_multiple_of(8))
     }
 }
 
@@ -64,6 +95,9 @@ pub enum What {
     Decide {
         /// Drops them; otherwise they are handled again.
         discard: bool,
+        /// Sends a corrected message in the place of one that was to be a command.
+        #[serde(default)]
+        edit: bool,
         /// How often the operator clicks.
         clicks: u32,
     },
@@ -95,6 +129,9 @@ pub enum What {
         after: bool,
         /// How long it stays away.
         down_ms: u64,
+        /// It strikes a second instance, if there is one.
+        #[serde(default)]
+        second: bool,
     },
     /// A process stands still.
     Pause {
@@ -102,6 +139,9 @@ pub enum What {
         service: Service,
         /// How long.
         ms: u64,
+        /// It strikes a second instance, if there is one.
+        #[serde(default)]
+        second: bool,
     },
     /// A second instance runs for a while.
     Second {
@@ -132,6 +172,56 @@ pub enum What {
     },
     /// The read model is made anew from the topics.
     Rebuild,
+    /// One consumer group does not get the messages of one topic for a while; all else flows.
+    Withhold {
+        /// Which topic's.
+        topic: String,
+        /// Which service's group.
+        service: Service,
+        /// How long.
+        ms: u64,
+    },
+    /// An operator who does not let go of an order: it is retried as soon as it is cancelled, and undone as soon as it is retried.
+    #[serde(rename_all = "camelCase")]
+    Insist {
+        /// The order's number.
+        order: u32,
+        /// How long.
+        ms: u64,
+        /// Whether attempts are undone, too.
+        undo: bool,
+    },
+    /// Another version of a service takes its place: both run for a while, in one group.
+    #[serde(rename_all = "camelCase")]
+    Upgrade {
+        /// Which service.
+        service: Service,
+        /// How long both run.
+        overlap_ms: u64,
+        /// What it is afterwards.
+        to: Version,
+    },
+    /// All topics get more partitions.
+    #[serde(rename_all = "camelCase")]
+    Grow {
+        /// How many each has from now on.
+        partitions: usize,
+        /// How long it takes at most until consumers have heard of it.
+        known_ms: u64,
+    },
+    /// Messages that every service has committed are dropped.
+    Trim,
+}
+
+/// A version of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Version {
+    /// What is in this repository.
+    #[default]
+    Today,
+    /// The one after it: it writes optional fields into events and documents that nobody knows today.
+    Next,
 }
 
 /// The five services.
@@ -186,6 +276,19 @@ pub struct Placing {
     pub clicks: u32,
     /// How long each waits after the one before.
     pub gap_ms: u64,
+    /// What a unit costs.
+    #[serde(default = "ten")]
+    pub price: u32,
+    /// It is a checkout, which waits for the outcome.
+    #[serde(default)]
+    pub checkout: bool,
+    /// Once it is answered, something else is ordered under the same identity.
+    #[serde(default)]
+    pub contradicts: bool,
+}
+
+const fn ten() -> u32 {
+    10
 }
 
 /// What a request is known by.
@@ -252,4 +355,6 @@ pub enum Nonsense {
     Empty,
     /// The latest message of the topic once more: this is no poison.
     Double,
+    /// Any message of the topic once more, however old: this is no poison either.
+    Old,
 }

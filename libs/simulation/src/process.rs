@@ -19,7 +19,7 @@ use crate::broker::SimBroker;
 use crate::depot::SimCarrier;
 use crate::dice::draw_id;
 use crate::life::Life;
-use crate::plan::Service;
+use crate::plan::{Service, Version};
 use crate::store::SimStore;
 use crate::world::World;
 
@@ -32,6 +32,8 @@ pub(crate) struct Processes {
     down_ms: Mutex<BTreeMap<(Service, u32), u64>>,
     /// How wrong a service's clocks are.
     skew_us: Mutex<BTreeMap<Service, i64>>,
+    /// Which version an instance is when it starts next.
+    versions: Mutex<BTreeMap<(Service, u32), Version>>,
     next_life: Mutex<u64>,
 }
 
@@ -39,6 +41,32 @@ impl Processes {
     /// The process of an instance.
     pub(crate) fn life(&self, service: Service, instance: u32) -> Option<Arc<Life>> {
         self.lives.lock().get(&(service, instance)).cloned()
+    }
+
+    /// Which instance a fault strikes.
+    pub(crate) fn struck(&self, service: Service, second: bool) -> u32 {
+        if second { self.second(service) } else { 0 }
+    }
+
+    /// The latest instance of a service besides its first one, or that one when there is no other.
+    fn second(&self, service: Service) -> u32 {
+        let lives = self.lives.lock();
+        let of_service = lives.keys().filter(|(known, _)| *known == service);
+        of_service.map(|(_, instance)| *instance).max().unwrap_or(0)
+    }
+
+    /// The instance is of this version when it starts next.
+    pub(crate) fn becomes(&self, service: Service, instance: u32, version: Version) {
+        self.versions.lock().insert((service, instance), version);
+    }
+
+    /// Which version the instance is when it starts next.
+    fn version(&self, service: Service, instance: u32) -> Version {
+        let versions = self.versions.lock();
+        versions
+            .get(&(service, instance))
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Every process that there is.
@@ -68,12 +96,13 @@ impl Processes {
             *next
         };
         let skew_us = self.skew_us.lock().get(&service).copied().unwrap_or(0);
-        let life = Life::new(id, skew_us, world.env.started);
+        let version = self.version(service, instance);
+        let life = Life::new(id, skew_us, world.env.started, version);
         self.lives
             .lock()
             .insert((service, instance), Arc::clone(&life));
-        world.env.trace.note((12_u8, service, id), || {
-            format!("#{id} is {} ({instance})", service.name())
+        world.env.trace.note((12_u8, service, id, version), || {
+            format!("#{id} is {} ({instance}, {version:?})", service.name())
         });
         life
     }

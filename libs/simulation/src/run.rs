@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::coverage::Coverage;
 use crate::dice::seed_this_thread;
-use crate::plan::{Plan, Service, Step, What};
+use crate::insist::insist;
+use crate::plan::{Plan, Service, Step, Version, What};
 use crate::process::{expel_later, keep_running};
 use crate::world::World;
 use crate::{checker, clients, operators};
@@ -26,6 +27,8 @@ const SETTLE_POLL: Duration = Duration::from_millis(100);
 const LATE: Duration = Duration::from_secs(4);
 /// Readers are told of what was saved within this time.
 const TOLD: Duration = Duration::from_millis(500);
+/// For so long an upgraded instance runs on beside the one that takes its place.
+const BESIDE_MS: u64 = 200;
 /// How what is left begins, when it is a dead letter.
 const LETTER: &str = "dead letter";
 
@@ -91,7 +94,12 @@ fn measure_nothing() {
 }
 
 async fn carry_out(plan: &Plan, wanted: Wanted) -> Result<Report> {
-    let world = World::new(plan.seed, plan.climate.clone(), wanted)?;
+    let world = World::new(
+        plan.seed,
+        plan.climate.clone(),
+        plan.partitions_max(),
+        wanted,
+    )?;
     let all = CancellationToken::new();
     for service in Service::ALL {
         tokio::spawn(keep_running(Arc::clone(&world), service, 0, all.clone()));
@@ -116,7 +124,7 @@ async fn carry_out(plan: &Plan, wanted: Wanted) -> Result<Report> {
     }
     let settled = settle(&world).await?;
     // A save that was given up may still come, and readers are told a little after everything is done.
-    tokio::time::sleep(if plan.climate.save_late > 0 {
+    tokio::time::sleep(if plan.climate.save_late + plan.climate.publish_late > 0 {
         LATE
     } else {
         TOLD
@@ -129,8 +137,9 @@ async fn carry_out(plan: &Plan, wanted: Wanted) -> Result<Report> {
     while let Some(ended) = stage.readers.join_next().await {
         ended.context("a reader panicked")??;
     }
-    if settled {
-        checker::check(&world).await?;
+    checker::check(&world, settled).await?;
+    if settled && plan.compares_a_rebuild() {
+        checker::compare_a_rebuild(&world).await?;
     }
     Ok(Report {
         seed: plan.seed,
@@ -183,8 +192,12 @@ impl Stage {
             What::Poison(poison) => {
                 self.later(0, operators::poison(Arc::clone(world), poison.clone()));
             }
-            What::Decide { discard, clicks } => {
-                let decided = operators::decide(Arc::clone(world), Some(*discard), *clicks);
+            What::Decide {
+                discard,
+                edit,
+                clicks,
+            } => {
+                let decided = operators::decide(Arc::clone(world), Some(*discard), *edit, *clicks);
                 self.later(0, decided);
             }
             What::Watch { order, break_after } => {
@@ -192,7 +205,15 @@ impl Stage {
                 self.readers
                     .spawn(operators::watch(world, *order, *break_after, closing));
             }
-            What::Rebuild => self.later(0, operators::rebuild(Arc::clone(world))),
+            What::Insist { order, ms, undo } => {
+                let limit = Duration::from_millis(*ms);
+                let insisting = insist(Arc::clone(world), *order, limit, *undo, step.at_ms);
+                self.later(0, insisting);
+            }
+            What::Rebuild => {
+                world.env.fault("rebuild");
+                self.later(0, operators::rebuild(Arc::clone(world)));
+            }
             _ => self.strike(step),
         }
     }
@@ -215,19 +236,29 @@ impl Stage {
                 calls,
                 after,
                 down_ms,
+                second,
             } => {
-                if let Some(life) = world.processes.life(*service, 0) {
+                let instance = world.processes.struck(*service, *second);
+                if let Some(life) = world.processes.life(*service, instance) {
                     world.env.fault(if *after {
                         "crash after a call"
                     } else {
                         "crash before a call"
                     });
-                    world.processes.stay_away(*service, 0, *down_ms);
+                    if instance > 0 {
+                        world.env.fault("crash of a second instance");
+                    }
+                    world.processes.stay_away(*service, instance, *down_ms);
                     life.arm(*calls, *after);
                 }
             }
-            What::Pause { service, ms } => {
-                if let Some(life) = world.processes.life(*service, 0) {
+            What::Pause {
+                service,
+                ms,
+                second,
+            } => {
+                let instance = world.processes.struck(*service, *second);
+                if let Some(life) = world.processes.life(*service, instance) {
                     world.env.fault("pause");
                     life.pause();
                     expel_later(world, &life);
@@ -240,17 +271,47 @@ impl Stage {
             }
             What::Second { service, ms } => {
                 world.env.fault("second instance");
-                self.seconds += 1;
-                let retire = self.all.child_token();
-                let running =
-                    keep_running(Arc::clone(world), *service, self.seconds, retire.clone());
-                tokio::spawn(running);
-                let ms = *ms;
+                self.run_beside(*service, Version::Today, *ms);
+            }
+            What::Upgrade {
+                service,
+                overlap_ms,
+                to,
+            } => {
+                world.env.fault(match to {
+                    Version::Next => "upgrade",
+                    Version::Today => "downgrade",
+                });
+                // The new one begins beside the old one, which then makes room for another new one.
+                self.run_beside(*service, *to, overlap_ms + BESIDE_MS);
+                let (world, service, to) = (Arc::clone(&self.world), *service, *to);
+                let overlap = Duration::from_millis(*overlap_ms);
                 tokio::spawn(async move {
-                    tokio::time::sleep(Duration::from_millis(ms)).await;
-                    retire.cancel();
+                    tokio::time::sleep(overlap).await;
+                    world.processes.becomes(service, 0, to);
+                    if let Some(life) = world.processes.life(service, 0) {
+                        life.kill();
+                    }
                 });
             }
+            What::Withhold { topic, service, ms } => {
+                world.cluster.withhold(topic, service.name(), *ms);
+            }
+            What::Grow {
+                partitions,
+                known_ms,
+            } => {
+                world.cluster.grow(*partitions);
+                for service in Service::ALL {
+                    let world = Arc::clone(world);
+                    let wait = Duration::from_millis(world.env.broker_dice.up_to(*known_ms));
+                    tokio::spawn(async move {
+                        tokio::time::sleep(wait).await;
+                        world.cluster.learn(service);
+                    });
+                }
+            }
+            What::Trim => world.cluster.trim(),
             What::Rebalance { service } => world.cluster.rebalance(service.name()),
             What::Outage { what, ms } => world.env.weather.take_down(*what, *ms),
             What::Clock { service, skew_ms } => {
@@ -259,6 +320,19 @@ impl Stage {
             }
             _ => {}
         }
+    }
+
+    /// Runs another instance for a while.
+    fn run_beside(&mut self, service: Service, version: Version, millis: u64) {
+        self.seconds += 1;
+        self.world.processes.becomes(service, self.seconds, version);
+        let retire = self.all.child_token();
+        let world = Arc::clone(&self.world);
+        tokio::spawn(keep_running(world, service, self.seconds, retire.clone()));
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+            retire.cancel();
+        });
     }
 
     /// The last fault is over.
@@ -292,7 +366,7 @@ async fn settle(world: &Arc<World>) -> Result<bool> {
             operators::rebuild(Arc::clone(world)).await?;
         }
         if left.iter().any(|left| left.starts_with(LETTER)) {
-            operators::decide(Arc::clone(world), None, 1).await?;
+            operators::decide(Arc::clone(world), None, false, 1).await?;
         }
         tokio::time::sleep(SETTLE_POLL).await;
     }

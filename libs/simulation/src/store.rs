@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sagaline_store::{ListQuery, MemoryStore, SaveResult, Store, StoreError, Stored, Write};
 
+use crate::checker::is_conserved;
 use crate::env::Env;
 use crate::life::Life;
 use crate::weather::{Climate, Dependency};
@@ -103,6 +104,12 @@ async fn apply(
     let results = shelf.save(collection, writes).await?;
     for ((id, version, body), result) in seen.iter().zip(&results) {
         let saved = *result == SaveResult::Saved;
+        if saved && collection == inventory_service::STOCK && !is_conserved(body) {
+            env.broken(format!(
+                "stock: what is saved of {id} as version {version} does not add up: {}",
+                String::from_utf8_lossy(body)
+            ));
+        }
         env.trace.note(
             (1_u8, by, collection, id, version, &body[..], saved),
             || {
@@ -131,9 +138,12 @@ impl Store for SimStore {
     async fn save(
         &self,
         collection: &str,
-        writes: Vec<Write>,
+        mut writes: Vec<Write>,
     ) -> Result<Vec<SaveResult>, StoreError> {
         self.arrive("save").await?;
+        for write in &mut writes {
+            write.body = self.life.version.writes(std::mem::take(&mut write.body));
+        }
         let fate = self.fate();
         let result = match fate {
             Fate::Fine => self.apply(collection, writes).await,

@@ -32,6 +32,9 @@ pub struct Climate {
     pub publish_partial: u32,
     /// A publish fails, and all of it was written.
     pub ack_lost: u32,
+    /// A publish fails, and is written later.
+    #[serde(default)]
+    pub publish_late: u32,
     /// A rebalance takes partitions away without a last commit.
     pub commit_lost: u32,
     /// How long the store takes, at most.
@@ -82,6 +85,7 @@ impl Climate {
             publish_lost: 0,
             publish_partial: 0,
             ack_lost: 0,
+            publish_late: 0,
             commit_lost: 0,
             store_ms: 0,
             store_lost: 0,

@@ -34,7 +34,13 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, climate: Climate, wanted: Wanted) -> Result<Arc<Self>> {
+    /// A world in which nothing has happened yet, and whose topics may get `partitions` partitions.
+    pub(crate) fn new(
+        seed: u64,
+        climate: Climate,
+        partitions: usize,
+        wanted: Wanted,
+    ) -> Result<Arc<Self>> {
         let env = Env::new(seed, climate, wanted);
         let shelf = Arc::new(MemoryStore::new(MemoryLimits::default()));
         let secret: JwtSecret = "a secret that is known to everybody here"
@@ -44,7 +50,7 @@ impl World {
         let keys = JwtKeys::with_clock(&secret, Arc::new(|| 1_767_225_600));
         let token = keys.mint("operator", "admin", Duration::from_hours(24))?;
         Ok(Arc::new(Self {
-            cluster: Cluster::new(Arc::clone(&env), Arc::clone(&shelf)),
+            cluster: Cluster::new(Arc::clone(&env), Arc::clone(&shelf), partitions),
             shelf,
             bank: Arc::default(),
             depot: Arc::default(),

@@ -88,7 +88,12 @@ impl SimConsumer {
             // It was silent for too long; the group went on without it.
             self.join(&mut state);
         }
-        let State { topics, groups, .. } = &mut *state;
+        let State {
+            topics,
+            groups,
+            withheld,
+            ..
+        } = &mut *state;
         let Some(group) = groups.get_mut(&self.group) else {
             return Look::Wait(None);
         };
@@ -98,6 +103,7 @@ impl SimConsumer {
         let dice = &env.broker_dice;
         let mut batch = Vec::new();
         let mut held_back = false;
+        let mut until: Option<Duration> = None;
         let slots = topics.slots();
         let first = dice.index(slots);
         let most = 1 + dice.index(batch_max.max(1));
@@ -112,8 +118,12 @@ impl SimConsumer {
             let Some(member) = group.member(self.member) else {
                 continue;
             };
-            let position = member.positions[slot];
+            let position = member.positions[slot].max(topics.start(slot));
             if position >= log.len() {
+                continue;
+            }
+            if let Some(left) = withheld.left(&self.group, topics.topic_of(slot)) {
+                until = Some(until.map_or(left, |until| until.min(left)));
                 continue;
             }
             if dice.chance(hold) {
@@ -145,6 +155,9 @@ impl SimConsumer {
             return Look::Batch(batch);
         }
         let mut wait = held_back.then(|| Duration::from_millis(1 + dice.up_to(HOLD_MS)));
+        if let Some(until) = until {
+            wait = Some(wait.map_or(until, |wait| wait.min(until)));
+        }
         if self.uncommitted {
             let due = self.committed + Duration::from_millis(commit_ms);
             let left = due.saturating_duration_since(Instant::now());

@@ -19,6 +19,8 @@ pub(crate) struct Group {
     /// Who owns each slot.
     owners: Vec<u64>,
     committed: Vec<usize>,
+    /// Partitions of each topic that it has heard of.
+    known: usize,
     /// Told of messages and of rebalances.
     pub(super) changed: Arc<Notify>,
 }
@@ -41,6 +43,7 @@ impl Group {
             members: Vec::new(),
             owners: vec![NOBODY; slots],
             committed: vec![0; slots],
+            known: topics.open(),
             changed,
         }
     }
@@ -55,6 +58,16 @@ impl Group {
 
     pub(super) fn reads(&self, topic: usize) -> bool {
         self.subscribed[topic]
+    }
+
+    /// How far the group has committed a slot.
+    pub(super) fn committed(&self, slot: usize) -> usize {
+        self.committed[slot]
+    }
+
+    /// It hears of the partitions that there are.
+    pub(super) fn learn(&mut self, topics: &Topics) {
+        self.known = topics.open();
     }
 
     pub(super) fn has(&self, member: u64) -> bool {
@@ -102,6 +115,7 @@ impl Group {
             }
             let place = if scattered { slot } else { slot % partitions };
             let next = match self.members.len() {
+                _ if slot % partitions >= self.known => NOBODY,
                 0 => NOBODY,
                 count => self.members[(place + turn) % count].id,
             };

@@ -22,12 +22,19 @@ pub(crate) struct Topics {
     names: Vec<Arc<str>>,
     by_name: HashMap<&'static str, usize, FixedState>,
     slots: Vec<Vec<Record>>,
+    /// The first message of each slot that can still be read. What was before is kept for those who check.
+    starts: Vec<usize>,
+    /// Partitions that each topic has room for.
     partitions: usize,
+    /// Partitions that each topic has now.
+    open: usize,
 }
 
 impl Topics {
-    pub(crate) fn new(partitions: usize) -> Self {
-        let partitions = partitions.max(1);
+    /// Topics of `open` partitions, which may become `most`.
+    pub(crate) fn new(open: usize, most: usize) -> Self {
+        let open = open.max(1);
+        let partitions = most.max(open);
         let names: Vec<&'static str> = EventType::topics().collect();
         let by_name = names
             .iter()
@@ -39,14 +46,38 @@ impl Topics {
                 .iter()
                 .flat_map(|_| (0..partitions).map(|_| Vec::new()))
                 .collect(),
+            starts: vec![0; names.len() * partitions],
             names: names.into_iter().map(Arc::from).collect(),
             by_name,
             partitions,
+            open,
         }
     }
 
     pub(crate) fn partitions(&self) -> usize {
         self.partitions
+    }
+
+    /// Partitions that each topic has now.
+    pub(super) fn open(&self) -> usize {
+        self.open
+    }
+
+    /// Gives each topic more partitions, as far as there is room.
+    pub(super) fn grow(&mut self, partitions: usize) {
+        self.open = self.open.max(partitions.min(self.partitions));
+    }
+
+    /// The first message of a slot that can still be read.
+    pub(super) fn start(&self, slot: usize) -> usize {
+        self.starts[slot]
+    }
+
+    /// Drops what is before a message; says whether that is anything.
+    pub(super) fn trim(&mut self, slot: usize, start: usize) -> bool {
+        let more = start > self.starts[slot];
+        self.starts[slot] = self.starts[slot].max(start);
+        more
     }
 
     pub(crate) fn slots(&self) -> usize {
@@ -110,7 +141,7 @@ impl Topics {
     fn place(&self, key: Option<&[u8]>) -> usize {
         let mut hasher = FixedState::with_seed(7).build_hasher();
         hasher.write(key.unwrap_or_default());
-        let partitions = u64::try_from(self.partitions).unwrap_or(1);
+        let partitions = u64::try_from(self.open).unwrap_or(1);
         usize::try_from(hasher.finish() % partitions).unwrap_or(0)
     }
 }

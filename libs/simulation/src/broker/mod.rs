@@ -5,6 +5,7 @@ mod group;
 mod log;
 mod producer;
 mod replay;
+mod trouble;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use consumer::SimConsumer;
 use group::Group;
 use producer::SimProducer;
 use replay::SimReplay;
+use trouble::{Causes, Withheld};
 
 pub(crate) use log::Topics;
 
@@ -47,16 +49,23 @@ pub(crate) struct State {
     pub(crate) topics: Topics,
     pub(crate) groups: BTreeMap<String, Group>,
     next_member: u64,
+    /// What some group does not get.
+    withheld: Withheld,
+    /// What was published, by id.
+    causes: Causes,
 }
 
 impl Cluster {
-    pub(crate) fn new(env: Arc<Env>, shelf: Arc<MemoryStore>) -> Arc<Self> {
+    /// A broker whose topics may get `most` partitions.
+    pub(crate) fn new(env: Arc<Env>, shelf: Arc<MemoryStore>, most: usize) -> Arc<Self> {
         let partitions = env.weather.read(|climate| climate.partitions);
         Arc::new(Self {
             state: Mutex::new(State {
-                topics: Topics::new(partitions),
+                topics: Topics::new(partitions, most),
                 groups: BTreeMap::new(),
                 next_member: 0,
+                withheld: Withheld::default(),
+                causes: Causes::default(),
             }),
             shelf,
             env,
@@ -72,7 +81,17 @@ impl Cluster {
         by: u64,
     ) -> Option<(usize, usize)> {
         let mut state = self.state.lock();
-        let State { topics, groups, .. } = &mut *state;
+        let State {
+            topics,
+            groups,
+            causes,
+            ..
+        } = &mut *state;
+        if by != 0
+            && let Some(complaint) = causes.publish(topic, value.unwrap_or_default())
+        {
+            self.env.broken(complaint);
+        }
         let Some((slot, offset)) = topics.append(topic, key, value, by) else {
             drop(state);
             self.env.broken(format!(

@@ -29,13 +29,14 @@ impl SimReplay {
         let topics = &state.topics;
         for slot in 0..topics.slots() {
             if names.contains(&&**topics.name_of(slot)) {
+                let first = topics.start(slot);
                 spans.push(Span {
                     topic: Arc::clone(topics.name_of(slot)),
                     partition: i32::try_from(topics.partition_of(slot)).unwrap_or(0),
-                    first: 0,
+                    first: offset(first),
                     end: offset(topics.log(slot).len()),
                 });
-                places.push((slot, 0));
+                places.push((slot, first));
             }
         }
         drop(state);

@@ -37,13 +37,13 @@ pub(super) fn check(evidence: &mut Evidence) {
             let Some(cause) = &event.causation_id else {
                 continue;
             };
-            match events.get(cause.as_str()) {
+            match evidence.cause_of(event) {
                 None => complaints.push(format!(
                     "causes: {} {id} of {order} was caused by {cause}, which nobody published",
                     event.event_type()
                 )),
-                Some(cause) if cause.event.timestamp >= event.timestamp => {
-                    let times: (Timestamp, Timestamp) = (cause.event.timestamp, event.timestamp);
+                Some(cause) if cause.timestamp >= event.timestamp => {
+                    let times: (Timestamp, Timestamp) = (cause.timestamp, event.timestamp);
                     complaints.push(format!(
                         "causes: {} {id} of {order} is of {}, its cause of {}",
                         event.event_type(),

@@ -59,15 +59,15 @@ const CONSUMES: [(Service, &str, &[EventType]); 4] = [
 /// What is read of a record.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Record {
-    order_id: String,
+pub(super) struct Record {
+    pub(super) order_id: String,
     #[serde(default)]
-    applied: Vec<Applied>,
+    pub(super) applied: Vec<Applied>,
 }
 
 #[derive(Deserialize)]
-struct Applied {
-    id: String,
+pub(super) struct Applied {
+    pub(super) id: String,
 }
 
 /// Which dead letters there are: the message's place and the service.
@@ -89,6 +89,7 @@ pub(super) async fn check(world: &World, evidence: &mut Evidence) -> Result<()> 
             service,
             inboxes,
             buried: &buried,
+            settled: evidence.settled,
             seen: HashSet::new(),
             last: HashMap::new(),
             complaints: &mut complaints,
@@ -166,14 +167,19 @@ struct Desk<'a> {
     service: Service,
     inboxes: Inboxes,
     buried: &'a Buried,
+    /// Otherwise what is not handled may still be.
+    settled: bool,
     seen: HashSet<(&'a str, &'a str)>,
-    /// The latest message of each order and topic.
-    last: HashMap<(&'a str, &'a str), (usize, &'a Place)>,
+    /// The latest message of each order and topic, by partition: an order has several where there are more of them than there were.
+    last: HashMap<(&'a str, &'a str, usize), (usize, &'a Place)>,
     complaints: &'a mut Vec<String>,
 }
 
 impl<'a> Desk<'a> {
     fn complain(&mut self, what: &str, place: &Place) {
+        if !self.settled {
+            return;
+        }
         let service = self.service.name();
         self.complaints
             .push(format!("vanished: {service} never {what} {}", shown(place)));
@@ -206,13 +212,14 @@ impl<'a> Desk<'a> {
         if !self.seen.insert((&place.topic, &place.id)) {
             return;
         }
-        let before = self.last.get(&(order, place.topic.as_str())).copied();
+        let key = (order, place.topic.as_str(), place.partition);
+        let before = self.last.get(&key).copied();
         let overtaken = before.filter(|(before, _)| *before > at);
         // What was dropped while it waited behind another was not handled, and overtook nothing.
         if overtaken.is_some() && !place.is_event {
             return;
         }
-        self.last.insert((order, &place.topic), (at, place));
+        self.last.insert(key, (at, place));
         if let Some((_, earlier)) = overtaken {
             self.complaints.push(format!(
                 "overtaken: {} handled {} before {}",

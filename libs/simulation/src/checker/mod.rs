@@ -1,4 +1,4 @@
-//! What must always hold, held against a world that has come to rest.
+//! What must always hold, held against a world that has come to rest; and what must hold before that, too, against one that has not.
 //!
 //! The checker asks no service what it thinks. It sees what stands in topics and documents, the books of gateway and carrier, and
 //! what clients and operators were answered. Each complaint begins with the name of its invariant.
@@ -7,13 +7,18 @@ mod events;
 mod inbox;
 mod operators;
 mod orders;
+mod rebuild;
 mod stock;
 mod timeline;
+mod verdicts;
+
+pub(crate) use rebuild::compare as compare_a_rebuild;
+pub(crate) use stock::is_conserved;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
-use sagaline_contracts::{DEAD_LETTER_SUFFIX, Event, EventType};
+use sagaline_contracts::{DEAD_LETTER_SUFFIX, Event, EventType, Payload};
 use sagaline_saga::message_id;
 
 use crate::bank::Charge;
@@ -52,6 +57,10 @@ pub(crate) struct Evidence {
     pub(crate) placed: BTreeMap<u32, Ordered>,
     /// Places of messages that were put there on purpose, and are no events.
     pub(crate) poison: BTreeSet<String>,
+    /// Events that operators have sent in the place of messages that were none: nobody has published them.
+    pub(crate) corrected: BTreeMap<String, Event>,
+    /// Whether everything has come to rest; otherwise what is not there may still come.
+    pub(crate) settled: bool,
     /// Complaints so far.
     complaints: Vec<String>,
 }
@@ -61,7 +70,7 @@ impl Evidence {
         self.complaints.push(complaint);
     }
 
-    fn gather(world: &World) -> Self {
+    fn gather(world: &World, settled: bool) -> Self {
         let mut evidence = Self {
             orders: BTreeMap::new(),
             letters: Vec::new(),
@@ -70,6 +79,8 @@ impl Evidence {
             parcels: BTreeMap::new(),
             placed: world.clients.orders(),
             poison: world.clients.poison(),
+            corrected: BTreeMap::new(),
+            settled,
             complaints: Vec::new(),
         };
         for (key, charge) in world.bank.charges() {
@@ -124,6 +135,29 @@ impl Evidence {
         }
     }
 
+    /// What an event was caused by.
+    pub(crate) fn cause_of(&self, event: &Event) -> Option<&Event> {
+        let cause = event.causation_id.as_ref()?.as_str();
+        let of_order = self.orders.get(event.key());
+        let published = of_order.and_then(|events| events.get(cause));
+        let published = published.map(|published| &published.event);
+        published.or_else(|| self.corrected.get(cause))
+    }
+
+    fn take_corrected(&mut self, event: &Event) {
+        let Payload::RedriveRequested(redrive) = &event.payload else {
+            return;
+        };
+        let Some(instead) = &redrive.event else {
+            return;
+        };
+        let kind = instead["type"].as_str().and_then(EventType::parse);
+        let decoded = kind.map(|kind| Event::from_json(kind, instead.to_string().as_bytes()));
+        if let Some(Ok(instead)) = decoded {
+            self.corrected.insert(instead.id.to_string(), instead);
+        }
+    }
+
     /// Takes an event in. The same id must be the same event, however often it was published.
     fn take_event(&mut self, event: Event, bytes: &[u8]) {
         let known = self.orders.entry(event.key().to_owned()).or_default();
@@ -141,6 +175,8 @@ impl Evidence {
                 if event.event_type() == EventType::DeadLetter {
                     self.letters.push(event.clone());
                 }
+                self.take_corrected(&event);
+                let known = self.orders.entry(event.key().to_owned()).or_default();
                 let bytes = bytes.to_vec();
                 known.insert(event.id.to_string(), Published { event, bytes });
             }
@@ -149,14 +185,18 @@ impl Evidence {
 }
 
 /// Holds every invariant against the world, and tells it what is broken.
-pub(crate) async fn check(world: &World) -> Result<()> {
-    let mut evidence = Evidence::gather(world);
+pub(crate) async fn check(world: &World, settled: bool) -> Result<()> {
+    let mut evidence = Evidence::gather(world, settled);
     events::check(&mut evidence);
     orders::check(&mut evidence);
     stock::check(world, &mut evidence).await?;
     inbox::check(world, &mut evidence).await?;
-    timeline::check(world, &mut evidence).await?;
-    operators::check(world, &mut evidence).await?;
+    verdicts::check(world, &mut evidence).await?;
+    operators::check_retries(&mut evidence);
+    if settled {
+        timeline::check(world, &mut evidence).await?;
+        operators::check(world, &mut evidence).await?;
+    }
     for complaint in evidence.complaints {
         world.env.broken(complaint);
     }

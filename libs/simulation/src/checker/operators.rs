@@ -61,11 +61,19 @@ pub(super) async fn check(world: &World, evidence: &mut Evidence) -> Result<()> 
             complaints.push(format!("operators: the clicks {clicks} were {commands:?}"));
         }
     }
+    for complaint in complaints {
+        evidence.complain(complaint);
+    }
+    Ok(())
+}
+
+/// An attempt begins because somebody asked for one after the attempt before it.
+pub(super) fn check_retries(evidence: &mut Evidence) {
+    let mut complaints = Vec::new();
     for (order, events) in &evidence.orders {
         for event in super::orders::of_type(events, EventType::OrderRetried) {
-            let cause = event.causation_id.as_ref();
-            let asked = cause.and_then(|cause| events.get(cause.as_str()));
-            let after = asked.and_then(|asked| match &asked.event.payload {
+            let asked = evidence.cause_of(event);
+            let after = asked.and_then(|asked| match &asked.payload {
                 Payload::RetryRequested(asked) => Some(asked.attempt),
                 _ => None,
             });
@@ -85,5 +93,4 @@ pub(super) async fn check(world: &World, evidence: &mut Evidence) -> Result<()> 
     for complaint in complaints {
         evidence.complain(complaint);
     }
-    Ok(())
 }

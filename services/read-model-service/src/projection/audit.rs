@@ -191,11 +191,16 @@ impl Audit {
         &self.command.id
     }
 
-    /// Merges the answers that are known here and there; says whether that is more than before.
+    /// Merges what is known here and there: the command as it was asked for first, and all answers; says whether that is more than before.
     pub fn merge(&mut self, other: Self) -> bool {
+        // Two clicks are one command that was published at two times: which of them is shown must not depend on which came first.
+        let is_first = other.command.content() < self.command.content();
+        if is_first {
+            self.command = other.command;
+        }
         let before = self.answers.clone();
         unite(&mut self.answers, other.answers, ANSWERS_MAX);
-        before != self.answers
+        is_first || before != self.answers
     }
 
     /// What became of the command. A decision about a dead letter is carried out by whoever holds it, without an answer.
@@ -252,6 +257,12 @@ impl Answer {
 }
 
 impl Command {
+    /// Which of two of the same id counts.
+    fn content(&self) -> (Timestamp, String) {
+        let text = serde_json::to_string(self).unwrap_or_default();
+        (self.at, text)
+    }
+
     fn of(entry: &Entry, order_id: &OrderId) -> Option<Self> {
         let (name, by, note) = match &entry.fact {
             Fact::Retry { step, by } => (format!("retry {}", step_name(*step)), by, None),

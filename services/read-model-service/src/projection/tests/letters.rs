@@ -188,6 +188,20 @@ fn a_wish_that_was_sent_on_is_one_command_with_the_answer_to_the_second() {
 }
 
 #[test]
+fn a_command_that_was_published_twice_is_audited_as_of_the_first_time_whichever_comes_first() {
+    let audit = |at| {
+        let wish = redrive(RedriveAction::Discard, &[], None);
+        let order = project(&[event("x", at, None, wish)]);
+        Audit::of_order(&order).next().unwrap()
+    };
+    let (mut later, mut earlier) = (audit(7), audit(3));
+    assert!(later.merge(audit(3)), "it is more than before");
+    assert!(!earlier.merge(audit(7)));
+    assert_eq!(later.document().0, earlier.document().0);
+    assert_eq!(earlier, audit(3));
+}
+
+#[test]
 fn a_ruling_is_nobodys_command() {
     assert_eq!(outcome(&failed(), "d"), None);
 }

@@ -1,0 +1,44 @@
+//! Invariant 6: a rebuilt read model is equal, byte by byte.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use crate::operators::rebuild;
+use crate::version::known_today;
+use crate::world::World;
+
+/// How much of a line is told.
+const SHOWN: usize = 1_500;
+
+/// Makes the read model of a world at rest anew, and compares.
+pub(crate) async fn compare(world: &Arc<World>) -> Result<()> {
+    let before = export(world).await?;
+    rebuild(Arc::clone(world)).await?;
+    if read_model_service::is_rebuild_unfinished(&*world.shelf).await? {
+        world
+            .env
+            .broken("rebuild: it did not end although everything is at rest".to_owned());
+        return Ok(());
+    }
+    let after = export(world).await?;
+    if before != after {
+        let gone = before.lines().find(|line| !after.contains(*line));
+        let new = after.lines().find(|line| !before.contains(*line));
+        let shown = |line: Option<&str>| -> String {
+            line.unwrap_or("nothing").chars().take(SHOWN).collect()
+        };
+        world.env.broken(format!(
+            "rebuild: what was shown as {} is shown as {}",
+            shown(gone),
+            shown(new)
+        ));
+    }
+    Ok(())
+}
+
+async fn export(world: &World) -> Result<String> {
+    let mut bytes = Vec::new();
+    read_model_service::export(&*world.shelf, &mut bytes).await?;
+    Ok(known_today(&String::from_utf8(bytes)?))
+}
