@@ -18,12 +18,13 @@ mod outbox;
 mod ports;
 mod runner;
 
-pub use broker::{Broker, BrokerError, Consumer, Inbound, Outbound, Producer};
+pub use broker::{Broker, BrokerError, Consumer, Inbound, Outbound, Producer, RefusedMessage};
 pub use consumer_loop::{BatchHandler, ConsumerLoop, LoopOptions, RuntimeError};
 pub use dead_letter::orphan;
 pub use effects::{EffectRequest, Effects, NoEffects, Outage, Saved};
 pub use outbox::{
     AckedSet, AnnounceLimits, Announcement, Announcer, Announcers, OutboxRelay, RelayFaults,
+    Unacknowledged,
 };
 pub use ports::{HealthSink, Ports, SilentHealth};
 pub use runner::{Runner, RunnerOptions};

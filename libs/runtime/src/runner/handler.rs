@@ -17,7 +17,7 @@ use crate::outbox::{AckedSet, OutboxRelay, RelayFaults};
 use crate::{BatchHandler, Effects, Inbound, Outage, Ports, Producer, Saved};
 
 /// Beyond so many lost races for the same orders, the batch backs off as in an outage.
-const CONFLICTS_MAX: usize = 32;
+pub(super) const CONFLICTS_MAX: usize = 32;
 /// The most due records that one tick looks after.
 const DUE_MAX: usize = 500;
 /// Beyond so many damaged documents each is told of again.
