@@ -72,6 +72,17 @@ pub enum BrokerError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The broker will not take some of the messages, however often they are published: they are too large for it, or it
+    /// checks what it takes. All the others are acknowledged.
+    #[error(
+        "the broker refuses {} of the messages for good ({}); raise max.message.bytes of their topics, or see what the broker checks",
+        refused.len(),
+        refused.first().map_or("", |first| &first.reason)
+    )]
+    Refused {
+        /// Which ones, in the order in which they were given.
+        refused: Vec<RefusedMessage>,
+    },
     /// The client cannot be made with these settings.
     #[error("the broker's client refuses its settings; check the broker's addresses")]
     Settings {
@@ -92,6 +103,15 @@ pub enum BrokerError {
     /// The topics are not as the pipeline needs them.
     #[error("{0}")]
     Topics(String),
+}
+
+/// A message that the broker will never take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedMessage {
+    /// Its position among those that were published.
+    pub at: usize,
+    /// What the broker, or its client, said.
+    pub reason: String,
 }
 
 impl BrokerError {
@@ -162,8 +182,12 @@ pub trait Replay: Send {
 /// Publishes messages.
 #[async_trait]
 pub trait Producer: Send + Sync + 'static {
-    /// Publishes messages in order and returns when every one is acknowledged by all in-sync replicas. After an error
-    /// some may have been published: publish all again, with the same ids.
+    /// Publishes messages in order and returns when every one is acknowledged by all in-sync replicas. A dead letter that is
+    /// too large for the broker is published without what it repeats of its message.
+    ///
+    /// # Errors
+    /// [`BrokerError::Refused`] names the messages that will never be taken; all the others are acknowledged. After any other
+    /// error some may have been published: publish all again, with the same ids.
     async fn publish(&self, messages: Vec<Outbound>) -> Result<(), BrokerError>;
 }
 

@@ -1,11 +1,11 @@
 //! Dead letters of messages that belong to no order.
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use sagaline_contracts::payload::DeadLetter;
-use sagaline_contracts::{Event, EventType, OrderId, Rejected, Timestamp};
-use sagaline_saga::{derived_event_id, message_id};
-use serde_json::Value;
+use std::collections::BTreeMap;
+
+use sagaline_contracts::{Event, EventType, OrderId, Payload, Rejected, Timestamp};
+use sagaline_saga::{
+    Deceased, Message, Source, derived_event_id, message_id, without_message as letter_without,
+};
 
 use crate::{Inbound, Outbound};
 
@@ -27,53 +27,38 @@ fn letter(
     attempts: u32,
     now: Timestamp,
 ) -> Outbound {
-    let id = message_id(&message.topic, message.partition, message.offset);
-    let json: Option<Value> = message
-        .value
-        .as_deref()
-        .and_then(|value| serde_json::from_slice(value).ok());
-    let text = |name: &str| {
-        json.as_ref()
-            .and_then(|json| json.get(name))
-            .and_then(Value::as_str)
-            .map(str::to_owned)
+    let source = Source {
+        topic: message.topic.to_string(),
+        partition: message.partition,
+        offset: message.offset,
     };
     let order_id = message
         .key
         .as_deref()
         .and_then(|key| std::str::from_utf8(key).ok())
         .and_then(|key| OrderId::new(key).ok());
-    let raw = match (&json, &message.value) {
-        (None, Some(value)) => Some(BASE64_STANDARD.encode(value)),
-        _ => None,
-    };
+    let letter = Deceased {
+        source: &source,
+        message: &Message::of(message.value.as_ref().map(|value| value.to_vec())),
+        event_id: None,
+        order_id: order_id.clone(),
+        consumer,
+        attempts,
+        error: &rejected.reason,
+    }
+    .letter();
+    let place = message_id(&source.topic, source.partition, source.offset);
     let event = Event {
-        id: derived_event_id(&id, consumer, EventType::DeadLetter, attempts as usize),
+        id: derived_event_id(&place, consumer, EventType::DeadLetter, attempts as usize),
         timestamp: now,
         correlation_id: order_id
             .as_ref()
             .map(ToString::to_string)
             .unwrap_or_default(),
         causation_id: None,
-        order_id: order_id.clone(),
-        payload: DeadLetter {
-            original_type: text("type").unwrap_or_else(|| message.topic.to_string()),
-            original_event_id: text("eventId").unwrap_or_else(|| "unknown".to_owned()),
-            order_id,
-            error: rejected.reason.clone(),
-            payload: json.as_ref().map_or(Value::Null, |json| {
-                json.get("payload").unwrap_or(json).clone()
-            }),
-            original_topic: Some(message.topic.to_string()),
-            partition: Some(message.partition),
-            offset: Some(message.offset),
-            consumer: Some(consumer.to_owned()),
-            attempts: Some(attempts),
-            raw,
-            dead_letter_id: Some(id.to_string()),
-        }
-        .into(),
-        headers: std::collections::BTreeMap::default(),
+        order_id,
+        payload: letter.into(),
+        headers: BTreeMap::default(),
     };
     let topic = EventType::parse(&message.topic)
         .unwrap_or(EventType::DeadLetter)
@@ -83,4 +68,24 @@ fn letter(
         key: event.key().to_owned(),
         value: event.encode().into(),
     }
+}
+
+/// The same dead letter, under the same id, without what it repeats of its message; nothing for what is no dead letter,
+/// or repeats nothing.
+pub(crate) fn without_message(message: &Outbound) -> Option<Outbound> {
+    if !message
+        .topic
+        .ends_with(sagaline_contracts::DEAD_LETTER_SUFFIX)
+    {
+        return None;
+    }
+    let event = Event::from_json(EventType::DeadLetter, &message.value).ok()?;
+    let Payload::DeadLetter(letter) = &event.payload else {
+        return None;
+    };
+    let payload = letter_without(letter)?.into();
+    Some(Outbound {
+        value: Event { payload, ..event }.encode().into(),
+        ..message.clone()
+    })
 }

@@ -18,12 +18,15 @@ mod outbox;
 mod ports;
 mod runner;
 
-pub use broker::{Broker, BrokerError, Consumer, Inbound, Outbound, Producer, Replay, Span};
+pub use broker::{
+    Broker, BrokerError, Consumer, Inbound, Outbound, Producer, RefusedMessage, Replay, Span,
+};
 pub use consumer_loop::{BatchHandler, ConsumerLoop, LoopOptions, RuntimeError};
 pub use dead_letter::{orphan, untried};
 pub use effects::{EffectRequest, Effects, NoEffects, Outage, Saved};
 pub use outbox::{
     AckedSet, AnnounceLimits, Announcement, Announcer, Announcers, OutboxRelay, RelayFaults,
+    Unacknowledged,
 };
 pub use ports::{HealthSink, Ports, SilentHealth};
 pub use runner::{Runner, RunnerOptions};

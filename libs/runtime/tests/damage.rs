@@ -146,6 +146,26 @@ async fn what_is_due_is_done_although_a_document_beside_it_is_damaged() {
 }
 
 #[tokio::test]
+async fn what_is_due_is_done_although_more_documents_are_damaged_than_one_tick_looks_after() {
+    let world = World::new();
+    for n in 0..1_200 {
+        write(&world, &format!("bad-{n}"), 0, "{}").await;
+    }
+    world
+        .gateway
+        .failing
+        .store(1, std::sync::atomic::Ordering::SeqCst);
+    world.broker.send_event(&reserved("slow"));
+    world.caught_up().await;
+    world.clock.advance(Duration::from_secs(15));
+    world
+        .until("the later try is made", || {
+            world.broker.distinct() == [EventType::PaymentAuthorized]
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn after_the_document_is_mended_its_dead_letters_are_redriven_and_handled_once() {
     let world = World::new();
     write(&world, "bad", 0, "{}").await;

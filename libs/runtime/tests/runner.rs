@@ -5,6 +5,7 @@
     clippy::panic,
     unreachable_pub,
     missing_docs,
+    dead_code,
     reason = "a test fails by panicking, and its modules are nobody else's"
 )]
 mod common;

@@ -11,6 +11,7 @@ pub mod given;
 mod identity;
 #[cfg(feature = "given")]
 pub mod laws;
+mod letter;
 mod participant;
 pub mod planted;
 mod record;
@@ -19,6 +20,7 @@ mod session;
 
 pub use clock::{CLOCK_LEAD_MAX, Clock};
 pub use identity::{command_id, derived_event_id, message_id};
+pub use letter::{Deceased, without_message};
 pub use participant::{Decision, EffectFailure, Participant, Standing, Transition};
 pub use record::{
     Applied, Emission, Held, Message, OrderRecord, OutboxEntry, Parked, ParkedReason, Source,

@@ -14,6 +14,9 @@ use crate::session::OUTBOX_GRACE;
 pub(crate) const EVENTS_MAX: usize = 2_000;
 /// The most bytes that those may have together: stores take documents of 16 MB at most.
 pub(crate) const WAITING_BYTES_MAX: usize = 6 * 1_024 * 1_024;
+/// The most bytes that one event may have that a service tells because of another: none that means something comes near it,
+/// and one that the broker does not take would never arrive.
+pub(crate) const EMISSION_BYTES_MAX: usize = 256 * 1_024;
 /// The most bytes of headers that are handed on from a cause to what it causes: they are kept with each.
 const HEADERS_BYTES_MAX: usize = 4_096;
 /// The most events that wait behind a parked one, or for something that they depend on.

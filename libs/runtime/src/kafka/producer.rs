@@ -13,7 +13,7 @@ use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProd
 use tokio::sync::oneshot;
 
 use super::{KafkaOptions, settings};
-use crate::{BrokerError, Outbound, Producer};
+use crate::{BrokerError, Outbound, Producer, RefusedMessage, dead_letter};
 
 const METADATA_LIMIT: Duration = Duration::from_secs(5);
 /// After `message.timeout.ms` the client has given up on a message, and says so soon.
@@ -34,26 +34,47 @@ pub(super) fn config(mut config: ClientConfig, options: &KafkaOptions) -> Client
     config
 }
 
+/// What became of a message that was not taken: its position, and why.
+type Failure = (usize, KafkaError);
+
 /// Counts the acknowledgements of one `publish`.
 struct Pending {
     left: usize,
-    failure: Option<KafkaError>,
-    done: Option<oneshot::Sender<Result<(), KafkaError>>>,
+    failures: Vec<Failure>,
+    done: Option<oneshot::Sender<Vec<Failure>>>,
 }
 
 impl Pending {
-    fn settle(&mut self, count: usize, failure: Option<KafkaError>) {
-        self.left = self.left.saturating_sub(count);
-        if self.failure.is_none() {
-            self.failure = failure;
-        }
+    fn settle(&mut self, failure: Option<Failure>) {
+        self.left = self.left.saturating_sub(1);
+        self.failures.extend(failure);
         if self.left == 0
             && let Some(done) = self.done.take()
         {
             // Nobody waits any more when the publisher gave up; the messages are acknowledged all the same.
-            let _ = done.send(self.failure.take().map_or(Ok(()), Err));
+            let _ = done.send(std::mem::take(&mut self.failures));
         }
     }
+}
+
+/// One message of a `publish`.
+struct Ticket {
+    at: usize,
+    pending: Arc<Mutex<Pending>>,
+}
+
+/// Whether the broker, or its client, will not take a message however often it is sent. Everything else is waited out: also
+/// what an operator has to mend, a missing right for instance, because it is not the message's fault.
+fn is_for_good(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::MessageSizeTooLarge
+                | RDKafkaErrorCode::MessageBatchTooLarge
+                | RDKafkaErrorCode::InvalidMessageSize
+                | RDKafkaErrorCode::InvalidRecord
+        )
+    )
 }
 
 struct Acknowledge;
@@ -66,11 +87,12 @@ impl ClientContext for Acknowledge {
 }
 
 impl ProducerContext for Acknowledge {
-    type DeliveryOpaque = Arc<Mutex<Pending>>;
+    type DeliveryOpaque = Box<Ticket>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, pending: Self::DeliveryOpaque) {
+    fn delivery(&self, result: &DeliveryResult<'_>, ticket: Self::DeliveryOpaque) {
         let failure = result.as_ref().err().map(|(error, _)| error.clone());
-        pending.lock().settle(1, failure);
+        let failure = failure.map(|error| (ticket.at, error));
+        ticket.pending.lock().settle(failure);
     }
 }
 
@@ -116,29 +138,34 @@ fn connect(config: &ClientConfig) -> Result<Client, BrokerError> {
     config.create_with_context(Acknowledge).map_err(settings)
 }
 
-#[async_trait]
-impl Producer for KafkaProducer {
-    async fn publish(&self, messages: Vec<Outbound>) -> Result<(), BrokerError> {
-        if messages.is_empty() {
-            return Ok(());
-        }
+fn unavailable(messages: usize, error: KafkaError) -> BrokerError {
+    BrokerError::unavailable(format!("publish {messages} messages"), error)
+}
+
+impl KafkaProducer {
+    /// Sends messages; gives those that will never be taken.
+    async fn send_all(&self, messages: &[Outbound]) -> Result<Vec<Failure>, BrokerError> {
         let client = Arc::clone(&self.client.read());
-        let (done, acknowledged) = oneshot::channel();
+        let (done, settled) = oneshot::channel();
         let pending = Arc::new(Mutex::new(Pending {
             left: messages.len(),
-            failure: None,
+            failures: Vec::new(),
             done: Some(done),
         }));
-        for message in &messages {
-            send(&client, message, &pending).await;
+        for (at, message) in messages.iter().enumerate() {
+            let pending = Arc::clone(&pending);
+            send(&client, message, Ticket { at, pending }).await;
         }
-        let failure = match tokio::time::timeout(ACKNOWLEDGED_LIMIT, acknowledged).await {
-            Ok(Ok(Ok(()))) => return Ok(()),
-            Ok(Ok(Err(error))) => {
+        let failure = match tokio::time::timeout(ACKNOWLEDGED_LIMIT, settled).await {
+            Ok(Ok(failures)) if failures.is_empty() => return Ok(failures),
+            Ok(Ok(failures)) => {
                 if client.client().fatal_error().is_some() {
                     self.replace(&client)?;
                 }
-                error
+                match failures.iter().find(|(_, error)| !is_for_good(error)) {
+                    None => return Ok(failures),
+                    Some((_, error)) => error.clone(),
+                }
             }
             Ok(Err(_)) => KafkaError::Canceled,
             // It is told of neither success nor failure any more: it hangs, and would for ever.
@@ -152,17 +179,56 @@ impl Producer for KafkaProducer {
         };
         // The last one to hold a replaced client ends its threads, which takes a while.
         tokio::task::spawn_blocking(move || drop(client));
-        Err(BrokerError::unavailable(
-            format!("publish {} messages", messages.len()),
-            failure,
-        ))
+        Err(unavailable(messages.len(), failure))
+    }
+
+    /// Sends one message alone, and a dead letter also without what it repeats; says why it will never be taken.
+    async fn send_alone(&self, message: &Outbound) -> Result<Option<KafkaError>, BrokerError> {
+        let as_it_is = self.send_all(std::slice::from_ref(message)).await?.pop();
+        let Some((_, refused)) = as_it_is else {
+            return Ok(None);
+        };
+        let Some(shorter) = dead_letter::without_message(message) else {
+            return Ok(Some(refused));
+        };
+        let shortened = self.send_all(&[shorter]).await?.pop();
+        Ok(shortened.map(|(_, refused)| refused))
+    }
+}
+
+#[async_trait]
+impl Producer for KafkaProducer {
+    async fn publish(&self, messages: Vec<Outbound>) -> Result<(), BrokerError> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let mut refused = Vec::new();
+        // The broker refuses what was sent together as a whole: whose fault it is, is seen when each goes alone.
+        for (at, _) in self.send_all(&messages).await? {
+            let Some(message) = messages.get(at) else {
+                continue;
+            };
+            if let Some(error) = self.send_alone(message).await? {
+                let reason = format!(
+                    "{} bytes to {}: {error}",
+                    message.value.len(),
+                    message.topic
+                );
+                refused.push(RefusedMessage { at, reason });
+            }
+        }
+        if refused.is_empty() {
+            return Ok(());
+        }
+        refused.sort_unstable_by_key(|one| one.at);
+        Err(BrokerError::Refused { refused })
     }
 }
 
 /// Queues one message; waits while the queue is full. What cannot be queued counts as settled.
-async fn send(client: &Client, message: &Outbound, pending: &Arc<Mutex<Pending>>) {
+async fn send(client: &Client, message: &Outbound, ticket: Ticket) {
     let mut record =
-        BaseRecord::with_opaque_to(&message.topic, Arc::clone(pending)).payload(&message.value[..]);
+        BaseRecord::with_opaque_to(&message.topic, Box::new(ticket)).payload(&message.value[..]);
     if !message.key.is_empty() {
         record = record.key(message.key.as_bytes());
     }
@@ -174,8 +240,9 @@ async fn send(client: &Client, message: &Outbound, pending: &Arc<Mutex<Pending>>
                 record = again;
                 tokio::time::sleep(QUEUE_FULL_PAUSE).await;
             }
-            Err((error, _)) => {
-                pending.lock().settle(1, Some(error));
+            Err((error, refused)) => {
+                let ticket = refused.delivery_opaque;
+                ticket.pending.lock().settle(Some((ticket.at, error)));
                 return;
             }
         }

@@ -115,8 +115,13 @@ async fn work(queue: Arc<Mutex<Receiver<Announcement>>>, relay: OutboxRelay, bat
         if taken == 0 {
             return;
         }
-        if let Err(error) = relay.publish(&batch, 1).await {
-            tracing::warn!(%error, events = taken, "outbox entries were not published; the sweep tries again");
+        let left = relay.publish(&batch, 1).await;
+        if let Some(first) = left.first() {
+            tracing::warn!(
+                error = first.why,
+                events = left.len(),
+                "outbox entries were not published; the sweep tries again"
+            );
         }
     }
 }

@@ -8,11 +8,11 @@ use sagaline_saga::Emission;
 /// Failures on purpose, to rehearse what the relay does about them.
 #[derive(Debug, Default)]
 pub struct RelayFaults {
-    /// The very first publish fails.
+    /// The very first event is not published.
     pub fail_once: AtomicBool,
-    /// Every publish of this type fails.
+    /// No event of this type is published.
     pub fail_type: Option<EventType>,
-    /// An event's first publishes fail, until the attempt of this number.
+    /// No event is published before its attempt of this number.
     pub fail_until_attempt: u32,
 }
 

@@ -8,4 +8,4 @@ mod relay;
 pub use acked::AckedSet;
 pub use announcer::{AnnounceLimits, Announcement, Announcer, Announcers};
 pub use faults::RelayFaults;
-pub use relay::OutboxRelay;
+pub use relay::{OutboxRelay, Unacknowledged};

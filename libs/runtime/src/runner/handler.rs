@@ -1,6 +1,6 @@
 //! The order of a batch's steps, and of a tick's.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -17,11 +17,11 @@ use crate::outbox::{AckedSet, OutboxRelay, RelayFaults};
 use crate::{BatchHandler, Effects, Inbound, Outage, Ports, Producer, Saved};
 
 /// Beyond so many lost races for the same orders, the batch backs off as in an outage.
-const CONFLICTS_MAX: usize = 32;
+pub(super) const CONFLICTS_MAX: usize = 32;
 /// The most due records that one tick looks after.
 const DUE_MAX: usize = 500;
-/// Beyond so many damaged documents each is told of again.
-const TOLD_MAX: usize = 1_000;
+/// The most damaged documents that it looks past to find them: these stay due, and come first.
+const DAMAGED_MAX: usize = 10_000;
 
 pub(super) struct ParticipantHandler<P, E> {
     pub(super) participant: Arc<P>,
@@ -32,7 +32,8 @@ pub(super) struct ParticipantHandler<P, E> {
     pub(super) acked: AckedSet,
     pub(super) faults: parking_lot::Mutex<Option<RelayFaults>>,
     pub(super) metrics: EventMetrics,
-    told_damaged: parking_lot::Mutex<BTreeSet<String>>,
+    /// The damaged documents that the last tick met.
+    damaged: parking_lot::Mutex<BTreeSet<String>>,
 }
 
 impl<P: Participant, E: Effects<P>> ParticipantHandler<P, E> {
@@ -47,20 +48,22 @@ impl<P: Participant, E: Effects<P>> ParticipantHandler<P, E> {
             acked: runner.acked,
             faults: parking_lot::Mutex::new(Some(runner.faults)),
             metrics,
-            told_damaged: parking_lot::Mutex::default(),
+            damaged: parking_lot::Mutex::default(),
         }
     }
 
-    /// Says once that a document is damaged, though it is met at every tick.
-    fn tell_damaged(&self, id: String, error: StoreError) {
-        let mut told = self.told_damaged.lock();
-        if told.len() >= TOLD_MAX {
-            told.clear();
+    /// Remembers which documents are damaged, and says so of each once, though it is met at every tick.
+    fn note_damaged(&self, met: BTreeMap<String, StoreError>) {
+        let mut known = self.damaged.lock();
+        let mut damaged = BTreeSet::new();
+        for (id, error) in met {
+            if !known.contains(&id) {
+                let error = Outage::from(error).source_chain();
+                tracing::error!(%error, "what is due for an order cannot be done");
+            }
+            damaged.insert(id);
         }
-        if told.insert(id) {
-            let error = Outage::from(error).source_chain();
-            tracing::error!(%error, "what is due for an order cannot be done");
-        }
+        *known = damaged;
     }
 
     fn tell_saved(&self, works: &[OrderWork<P>]) {
@@ -115,15 +118,17 @@ impl<P: Participant, E: Effects<P>> BatchHandler for ParticipantHandler<P, E> {
     }
 
     async fn tick(&self, now: Timestamp) -> Result<(), Outage> {
-        let due = self
-            .ports
-            .store
-            .due(self.options.collection, now.micros(), DUE_MAX)
+        // As many more as were of no use the last time, or they would keep all others from their turn.
+        let limit = DUE_MAX + self.damaged.lock().len().min(DAMAGED_MAX);
+        let store = &self.ports.store;
+        let due = store
+            .due(self.options.collection, now.micros(), limit)
             .await?;
         if due.is_empty() {
             return Ok(());
         }
         let mut open = Vec::with_capacity(due.len());
+        let mut damaged = BTreeMap::new();
         for stored in due {
             match self.open(&stored) {
                 Ok(mut work) => {
@@ -131,9 +136,12 @@ impl<P: Participant, E: Effects<P>> BatchHandler for ParticipantHandler<P, E> {
                     open.push(work);
                 }
                 // It stays due: its order waits until it is mended, and the others do not.
-                Err(error) => self.tell_damaged(stored.id, error),
+                Err(error) => {
+                    damaged.insert(stored.id, error);
+                }
             }
         }
+        self.note_damaged(damaged);
         self.sweep(&mut open, now).await?;
         self.work(&mut open).await?;
         // Who lost a race has nothing to do: the winner's record is looked after at the next tick.

@@ -5,6 +5,7 @@ mod group;
 mod handler;
 mod measure;
 mod publish;
+mod refused;
 mod save;
 mod sweep;
 mod work;

@@ -43,11 +43,8 @@ impl<P: Participant, E: Effects<P>> ParticipantHandler<P, E> {
         let (_, relay) = self.relay().await?;
         let mut failures: HashMap<EventId, String> = HashMap::new();
         for (attempt, emissions) in by_attempt {
-            if let Err(error) = relay.publish(&emissions, attempt).await {
-                let error = Outage::from(error).chain();
-                let ids = emissions.into_iter().map(|(_, emission)| emission.id);
-                failures.extend(ids.map(|id| (id, error.clone())));
-            }
+            let left = relay.publish(&emissions, attempt).await;
+            failures.extend(left.into_iter().map(|one| (one.id, one.why)));
         }
         for work in open
             .iter_mut()

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use sagaline_contracts::{Event, EventType, Timestamp};
 use sagaline_runtime::{
-    Broker, BrokerError, Consumer, Inbound, Outbound, Ports, Producer, SilentHealth,
+    Broker, BrokerError, Consumer, Inbound, Outbound, Ports, Producer, RefusedMessage, SilentHealth,
 };
 use sagaline_saga::Clock;
 use sagaline_store::{ListQuery, MemoryStore, SaveResult, Store, StoreError, Stored, Write};
@@ -198,6 +198,8 @@ pub struct FakeBroker {
     pub producers: AtomicUsize,
     /// So many are refused.
     pub producers_refused: AtomicUsize,
+    /// The largest message that it takes; 0 for any.
+    pub largest: AtomicUsize,
     changed: Notify,
 }
 
@@ -290,9 +292,21 @@ impl Producer for Shared<FakeBroker> {
         if Faults::strike(&self.0.publishes.before) {
             return Err(BrokerError::unavailable("publish", SwitchedOff));
         }
-        self.0.published.lock().extend(messages);
+        let largest = self.0.largest.load(Ordering::SeqCst);
+        let mut refused = Vec::new();
+        for (at, message) in messages.into_iter().enumerate() {
+            if largest > 0 && message.value.len() > largest {
+                let reason = "too large".to_owned();
+                refused.push(RefusedMessage { at, reason });
+            } else {
+                self.0.published.lock().push(message);
+            }
+        }
         if Faults::strike(&self.0.publishes.after) {
             return Err(BrokerError::unavailable("publish", SwitchedOff));
+        }
+        if !refused.is_empty() {
+            return Err(BrokerError::Refused { refused });
         }
         Ok(())
     }

@@ -6,8 +6,8 @@ use sagaline_contracts::{Event, EventId, Timestamp};
 
 use super::parking::{keep, parse};
 use super::{Current, Session, Status};
-use crate::record::WAITING_MAX;
-use crate::{Applied, Decision, Participant, Transition};
+use crate::record::{EMISSION_BYTES_MAX, WAITING_MAX};
+use crate::{Applied, Decision, Emission, Participant, Transition};
 
 impl<P: Participant> Session<P> {
     pub(super) fn decide(
@@ -70,6 +70,10 @@ impl<P: Participant> Session<P> {
             transition.emit,
             now,
         );
+        if let Some(error) = too_large(&emitted) {
+            self.bury(participant, current, &error, now);
+            return;
+        }
         if !current.delivered && !crate::planted!("no outbox for what was kept") {
             self.keep_in_outbox(&emitted, now);
         }
@@ -127,6 +131,19 @@ impl<P: Participant> Session<P> {
         self.recheck_early = false;
         None
     }
+}
+
+/// What is wrong with events that are too large to be told: texts are handed on from event to event, and may be anything.
+fn too_large(emitted: &[Emission]) -> Option<String> {
+    let size = |emission: &Emission| emission.event.get().len();
+    let large = emitted
+        .iter()
+        .find(|emission| size(emission) > EMISSION_BYTES_MAX)?;
+    Some(format!(
+        "what follows from it, {}, would have {} bytes, more than the {EMISSION_BYTES_MAX} that are told",
+        large.topic,
+        size(large)
+    ))
 }
 
 /// A handler that panics has met an event that it cannot handle: poison, not a reason to stop the others.

@@ -2,7 +2,6 @@
 
 use sagaline_contracts::{Event, EventId, Payload, Rejected, Timestamp};
 
-use super::letter::message_of;
 use super::{Current, Session};
 use crate::clock::believed;
 use crate::record::EVENTS_MAX;
@@ -127,7 +126,7 @@ impl<P: Participant> Session<P> {
                     let held = Held {
                         source,
                         id,
-                        message: message_of(value),
+                        message: Message::of(value),
                     };
                     if self.is_full() {
                         // As an event for which there is no room: the letter is all that is left of it here.
