@@ -20,9 +20,7 @@ pub(super) fn keep(plan: &mut Plan) {
         )
     };
     if has(plan, &several) {
-        drop_steps(plan, |what| {
-            matches!(what, What::Watch { .. })
-        });
+        drop_steps(plan, |what| matches!(what, What::Watch { .. }));
     }
     // What is dropped cannot be read again, so a rebuild is refused.
     if has(plan, &|what| *what == What::Trim) {
