@@ -9,6 +9,7 @@
 
 mod backoff;
 mod broker;
+mod census;
 mod consumer_loop;
 mod dead_letter;
 mod effects;
@@ -19,6 +20,7 @@ mod ports;
 mod runner;
 
 pub use broker::{Broker, BrokerError, Consumer, Inbound, Outbound, Producer, RefusedMessage};
+pub use census::{Census, Waiting};
 pub use consumer_loop::{BatchHandler, ConsumerLoop, LoopOptions, RuntimeError};
 pub use dead_letter::orphan;
 pub use effects::{EffectRequest, Effects, NoEffects, Outage, Saved};
