@@ -13,7 +13,7 @@ use sagaline_service_kit::telemetry;
 use crate::domain::{COLLECTION, OrderSaga, SERVICE};
 use crate::http::{self, App};
 use crate::intake::{Intake, IntakeLimits};
-use crate::measure::{Gauges, Measured, count_now_and_then};
+use crate::measure::{Gauges, Measured, census, count_now_and_then};
 use crate::options::Options;
 use crate::producer::LazyProducer;
 use crate::waiters::Waiters;
@@ -100,8 +100,13 @@ pub async fn run(
         let (ended, ()) = tokio::join!(runner.run(host.shutdown.clone()), connect);
         ended.context("the consumer ended")
     };
+    let census = census(
+        Arc::clone(&ports.store),
+        relay.acked().clone(),
+        options.in_flight_max,
+    );
     let census = async {
-        count_now_and_then(ports, relay, gauges, host.shutdown.clone()).await;
+        count_now_and_then(census, gauges, host.shutdown.clone()).await;
         Ok(())
     };
     tokio::try_join!(host.serve(front, routes), consume, census)?;
