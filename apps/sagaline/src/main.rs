@@ -16,6 +16,7 @@ mod token;
 mod up;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -83,6 +84,9 @@ impl Command {
     }
 }
 
+/// How long the last threads may take when everything else is done.
+const RUNTIME_STOP_LIMIT: Duration = Duration::from_millis(250);
+
 fn main() -> ExitCode {
     sagaline_service_kit::lifecycle::install_tls_provider();
     let cli = match Cli::try_parse() {
@@ -111,9 +115,12 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    runtime
+    let code = runtime
         .block_on(cli.command.run())
-        .unwrap_or_else(|error| failed(&error))
+        .unwrap_or_else(|error| failed(&error));
+    // A client that hangs on a dead connection is not waited for.
+    runtime.shutdown_timeout(RUNTIME_STOP_LIMIT);
+    code
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {

@@ -55,9 +55,10 @@ impl Default for LoopOptions {
     fn default() -> Self {
         Self {
             tick_interval: Duration::from_millis(500),
-            drain_limit: Duration::from_secs(5),
+            // Together with leaving the group it is less than the process has to drain: what comes after it needs time as well.
+            drain_limit: Duration::from_secs(4),
             ping_interval: Duration::from_secs(2),
-            close_limit: Duration::from_secs(3),
+            close_limit: Duration::from_secs(2),
         }
     }
 }

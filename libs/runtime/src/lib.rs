@@ -9,6 +9,7 @@
 
 mod backoff;
 mod broker;
+mod census;
 mod consumer_loop;
 mod dead_letter;
 mod effects;
@@ -21,6 +22,7 @@ mod runner;
 pub use broker::{
     Broker, BrokerError, Consumer, Inbound, Outbound, Producer, RefusedMessage, Replay, Span,
 };
+pub use census::{Census, Waiting};
 pub use consumer_loop::{BatchHandler, ConsumerLoop, LoopOptions, RuntimeError};
 pub use dead_letter::{orphan, untried};
 pub use effects::{EffectRequest, Effects, NoEffects, Outage, Saved};

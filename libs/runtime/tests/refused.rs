@@ -87,3 +87,22 @@ async fn a_redelivery_keeps_what_is_refused_once() {
     assert_eq!(world.record(&big).await.unwrap().outbox.len(), 1);
     assert_eq!(world.record(&big).await.unwrap().state.charges, 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_in_a_participants_outbox_is_shown_until_the_broker_has_it() {
+    let world = World::new();
+    // An event that was kept: what it causes is in the outbox.
+    world.broker.send_event(&shipped("o"));
+    world.caught_up().await;
+    let fails = &world.broker.publishes.before;
+    fails.store(usize::MAX, Ordering::SeqCst);
+    world.broker.send_event(&reserved("o"));
+    let shown = |count: f64| {
+        let world = &world;
+        move || (world.shown_outbox() - count).abs() < 0.1
+    };
+    world.until("one entry waits", shown(1.0)).await;
+    fails.store(0, Ordering::SeqCst);
+    world.clock.advance(Duration::from_secs(5));
+    world.until("nothing waits", shown(0.0)).await;
+}

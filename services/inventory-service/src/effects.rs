@@ -16,7 +16,7 @@ const SETTLE_INTERVAL: Duration = Duration::from_millis(200);
 /// How often operations are looked for that nobody has spoken of.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 /// How long the last settling may take when the service stops. What it leaves, the next process finds.
-const FLUSH_LIMIT: Duration = Duration::from_secs(2);
+const FLUSH_LIMIT: Duration = Duration::from_millis(1_500);
 
 /// The inventory's effects on stock.
 pub struct StockEffects {

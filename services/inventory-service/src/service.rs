@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use sagaline_runtime::{Runner, RunnerOptions};
 use sagaline_service_host::{Front, ServiceHost};
+use sagaline_service_kit::telemetry;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::Inventory;
 use crate::effects::StockEffects;
 use crate::stock::{Ledger, Limits};
-use crate::{ORDERS, catalogue, http};
+use crate::{ORDERS, SERVICE, catalogue, http};
 
 /// How long the start waits between two tries to reach the store.
 const SEED_RETRY: Duration = Duration::from_millis(500);
@@ -36,7 +37,8 @@ pub async fn run(host: ServiceHost, _: Options, front: impl Into<Front>) -> anyh
             Arc::clone(&effects),
             host.ports.clone(),
             RunnerOptions::new(ORDERS),
-        );
+        )
+        .with_outbox_gauge(telemetry::outbox_pending(SERVICE));
         // The stock is settled once more after the last batch.
         let consumed = CancellationToken::new();
         let consume = async {

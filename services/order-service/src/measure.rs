@@ -3,22 +3,21 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
 
 use metrics::{Gauge, Histogram};
 use sagaline_contracts::{Event, EventType, OrderId, Timestamp};
-use sagaline_runtime::{OutboxRelay, Ports};
-use sagaline_saga::{Clock, Decision, Emission, Participant, Standing, Transition};
+use sagaline_runtime::{AckedSet, Census, Waiting};
+use sagaline_saga::{Clock, Decision, Participant, Standing, Transition};
 use sagaline_service_kit::telemetry;
-use sagaline_store::StoreError;
+use sagaline_store::{Store, StoreError};
 use serde::Deserialize;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{COLLECTION, Order, OrderSaga, Phase, SERVICE};
 
-const CENSUS_INTERVAL: Duration = Duration::from_secs(10);
-/// Beyond so many orders that wait for something, the census is an estimate.
-const CENSUS_MAX: usize = 2_000;
+/// So many records that wait for something else than an outcome do not keep the census from seeing all orders in flight.
+const FURTHER_RECORDS_MAX: usize = 10_000;
 
 /// The service's own metrics, with their handles kept.
 pub struct Gauges {
@@ -84,18 +83,21 @@ impl Gauges {
         }
     }
 
+    /// Takes over what a census has counted that began when `before` were in flight as far as this process knew. Of a pipeline
+    /// with several instances each sees a part of what begins and ends; only a census sees all of it.
     #[expect(clippy::cast_precision_loss, reason = "counts for people to look at")]
-    fn take(&self, census: &Census) {
+    fn take(&self, census: &Count, before: i64) {
         let counted = i64::try_from(census.in_flight).unwrap_or(i64::MAX);
-        if census.complete {
-            self.in_flight.store(counted, Ordering::Relaxed);
+        if census.waiting.complete {
+            // What began and ended meanwhile stays counted.
+            self.count(counted.saturating_sub(before));
         } else {
-            // At least so many: after a restart this process knows of none that were placed before.
+            // At least so many, which is more than may be.
             self.in_flight.fetch_max(counted, Ordering::Relaxed);
+            self.show(self.in_flight());
         }
-        self.show(self.in_flight());
         self.stalled.set(census.stalled as f64);
-        self.outbox.set(census.outbox as f64);
+        self.outbox.set(census.waiting.outbox as f64);
     }
 }
 
@@ -150,19 +152,16 @@ impl Participant for Measured {
 
 /// What waits for something, counted.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Census {
+struct Count {
     in_flight: usize,
     stalled: usize,
-    outbox: usize,
-    complete: bool,
+    waiting: Waiting,
 }
 
 /// As much of a record as the census looks at.
 #[derive(Deserialize)]
 struct Counted {
     state: CountedState,
-    #[serde(default)]
-    outbox: Vec<CountedEntry>,
 }
 
 #[derive(Deserialize)]
@@ -172,67 +171,115 @@ struct CountedState {
     timeouts: u32,
 }
 
-#[derive(Deserialize)]
-struct CountedEntry {
-    emission: Emission,
-}
-
-impl Census {
-    /// Every order in flight has a deadline, and every outbox a next attempt: so all of them are due some time.
-    async fn take(ports: &Ports, relay: &OutboxRelay) -> Result<Self, StoreError> {
-        let waiting = ports.store.due(COLLECTION, i64::MAX, CENSUS_MAX).await?;
-        let mut census = Self {
-            complete: waiting.len() < CENSUS_MAX,
-            ..Self::default()
-        };
-        for stored in waiting {
-            let Ok(counted) = serde_json::from_slice::<Counted>(&stored.body) else {
-                continue;
-            };
-            let pending = counted.state.phase == Phase::Pending;
-            census.in_flight += usize::from(pending);
-            census.stalled += usize::from(pending && counted.state.timeouts > 0);
-            let entries = counted.outbox.iter();
-            census.outbox += entries
-                .filter(|entry| !relay.acked().contains(&entry.emission.id))
-                .count();
-        }
-        Ok(census)
+impl Count {
+    /// Every order in flight has a deadline, so the census sees it.
+    async fn take(census: &Census) -> Result<Self, StoreError> {
+        let mut count = Self::default();
+        count.waiting = census
+            .take(|body| {
+                let Ok(counted) = serde_json::from_slice::<Counted>(body) else {
+                    return;
+                };
+                let pending = counted.state.phase == Phase::Pending;
+                count.in_flight += usize::from(pending);
+                count.stalled += usize::from(pending && counted.state.timeouts > 0);
+            })
+            .await?;
+        Ok(count)
     }
 }
 
+/// A census of the orders, of as many as may be in flight and some more.
+pub fn census(store: Arc<dyn Store>, acked: AckedSet, in_flight_max: u32) -> Census {
+    let orders_max = usize::try_from(in_flight_max).unwrap_or(usize::MAX);
+    let records_max = orders_max.saturating_add(FURTHER_RECORDS_MAX);
+    Census::new(store, COLLECTION, acked, records_max)
+}
+
 /// Counts what waits, now and then, until `shutdown`.
-pub async fn count_now_and_then(
-    ports: Ports,
-    relay: OutboxRelay,
-    gauges: Arc<Gauges>,
-    shutdown: CancellationToken,
-) {
-    let mut ticks = tokio::time::interval(CENSUS_INTERVAL);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+pub async fn count_now_and_then(census: Census, gauges: Arc<Gauges>, shutdown: CancellationToken) {
     loop {
+        let (began, before) = (Instant::now(), gauges.in_flight());
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return,
-            _ = ticks.tick() => {}
+            counted = Count::take(&census) => match counted {
+                Ok(counted) => gauges.take(&counted, before),
+                Err(error) => tracing::debug!(%error, "orders could not be counted"),
+            }
         }
-        match Census::take(&ports, &relay).await {
-            Ok(census) => gauges.take(&census),
-            Err(error) => tracing::debug!(%error, "orders could not be counted"),
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(Census::rest_after(began.elapsed())) => {}
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use sagaline_contracts::payload::OrderShipped;
+    use sagaline_store::{Index, Write};
     use serde_json::json;
 
     use super::*;
+    use crate::intake::IN_FLIGHT_MAX;
     use crate::testing::{World, post};
 
-    async fn census(world: &World) -> Census {
-        Census::take(&world.ports, &world.relay).await.unwrap()
+    async fn counted(world: &World, in_flight_max: u32) -> Count {
+        let store = Arc::clone(&world.ports.store);
+        let census = census(store, world.relay.acked().clone(), in_flight_max);
+        Count::take(&census).await.unwrap()
+    }
+
+    async fn count(world: &World) -> Count {
+        counted(world, IN_FLIGHT_MAX).await
+    }
+
+    /// So many orders in flight, that another instance has placed.
+    async fn placed_elsewhere(world: &World, orders: usize) {
+        let write = |n: usize| Write {
+            id: format!("elsewhere-{n}"),
+            expected: 0,
+            body: json!({ "orderId": format!("elsewhere-{n}"), "state": { "phase": "PENDING" } })
+                .to_string()
+                .into(),
+            index: Index {
+                due: Some(30_000_000),
+                ..Index::default()
+            },
+        };
+        let writes = (0..orders).map(write).collect();
+        world.ports.store.save(COLLECTION, writes).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_census_replaces_the_count_however_many_wait() {
+        let world = World::new();
+        placed_elsewhere(&world, 20_000).await;
+        world.gauges.count(60_000);
+        let counted = count(&world).await;
+        assert!(counted.waiting.complete);
+        // Meanwhile one more is placed here.
+        let before = world.gauges.in_flight();
+        world.gauges.placed(1);
+        world.gauges.take(&counted, before);
+        assert_eq!(world.gauges.in_flight(), 20_001);
+    }
+
+    #[tokio::test]
+    async fn a_census_that_cannot_see_all_says_that_there_are_more_than_may_be() {
+        let world = World::new();
+        placed_elsewhere(&world, 12_000).await;
+        let counted = counted(&world, 1_000).await;
+        assert!(!counted.waiting.complete);
+        world.gauges.take(&counted, 0);
+        assert!(world.gauges.in_flight() > 1_000);
+        world.gauges.count(50_000);
+        world.gauges.take(&counted, world.gauges.in_flight());
+        assert!(world.gauges.in_flight() > 50_000, "there may be as many");
     }
 
     #[tokio::test]
@@ -252,19 +299,17 @@ mod tests {
             attempt: None,
         });
         world.published_after(4).await;
-        let counted = census(&world).await;
-        assert_eq!(
-            (counted.in_flight, counted.stalled, counted.complete),
-            (2, 0, true)
-        );
+        let counted = count(&world).await;
+        assert_eq!((counted.in_flight, counted.stalled), (2, 0));
+        assert!(counted.waiting.complete);
 
         world.gauges.count(40);
-        world.gauges.take(&counted);
+        world.gauges.take(&counted, world.gauges.in_flight());
         assert_eq!(world.gauges.in_flight(), 2);
 
         world.pass(Duration::from_secs(31));
         world.published_after(6).await;
-        let counted = census(&world).await;
+        let counted = count(&world).await;
         assert_eq!((counted.in_flight, counted.stalled), (2, 2));
     }
 
@@ -275,13 +320,13 @@ mod tests {
         let body = json!({ "items": [{ "sku": "S", "qty": 1 }], "total": 1 });
         world.broker.down.store(true, Ordering::SeqCst);
         post(&routes, "/orders", &[], &body).await;
-        assert_eq!(census(&world).await.outbox, 1);
+        assert_eq!(count(&world).await.waiting.outbox, 1);
         world.broker.down.store(false, Ordering::SeqCst);
         world.pass(Duration::from_secs(3));
         world.consume();
         world.published_after(1).await;
         // The acknowledgement is noted, and the document saved, right behind the publish.
-        while census(&world).await.outbox > 0 {
+        while count(&world).await.waiting.outbox > 0 {
             tokio::task::yield_now().await;
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use sagaline_contracts::EventType;
 use sagaline_runtime::RelayFaults;
+use sagaline_service_kit::http::HttpOptions;
 
 use crate::intake::IN_FLIGHT_MAX;
 
@@ -16,23 +17,23 @@ pub struct Options {
     #[arg(long, env = "SAGA_TIMEOUT", default_value = "30s", value_name = "DURATION", value_parser = duration)]
     pub saga_timeout: Duration,
 
-    /// Orders that may be without an outcome at a time; beyond that, new ones are refused with 503 until some have ended
+    /// Orders that may be without an outcome at a time, of all instances together; beyond that, new ones are refused with 503 until some have ended
     #[arg(long, env = "IN_FLIGHT_MAX", default_value_t = IN_FLIGHT_MAX, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub in_flight_max: u32,
 
-    /// How long a checkout waits for the outcome before it answers 202
-    #[arg(long, env = "CHECKOUT_WAIT", default_value = "10s", value_name = "DURATION", value_parser = duration)]
+    /// How long a checkout waits for the outcome before it answers 202; at most 29s, because every request is answered within 30s
+    #[arg(long, env = "CHECKOUT_WAIT", default_value = "10s", value_name = "DURATION", value_parser = checkout_wait)]
     pub checkout_wait: Duration,
 
-    /// Rehearsal: the very first publish of a new order's event fails
+    /// Rehearsal: the very first event of a new order is not published at once
     #[arg(long, env = "RELAY_FAIL_ONCE")]
     pub relay_fail_once: bool,
 
-    /// Rehearsal: every publish of this event type out of the outbox fails
+    /// Rehearsal: no event of this type is published out of the outbox
     #[arg(long, env = "RELAY_FAIL_TYPE", value_name = "TYPE", value_parser = event_type)]
     pub relay_fail_type: Option<EventType>,
 
-    /// Rehearsal: publishes out of the outbox fail until their attempt of this number
+    /// Rehearsal: no event is published out of the outbox before its attempt of this number
     #[arg(
         long,
         env = "RELAY_FAIL_UNTIL_ATTEMPT",
@@ -61,6 +62,8 @@ impl Options {
     }
 }
 
+/// What a checkout has left for its answer when it has waited.
+const ANSWER_MARGIN: Duration = Duration::from_secs(1);
 /// A year: longer is a mistake.
 const DURATION_MAX: Duration = Duration::from_hours(24 * 365);
 
@@ -81,6 +84,20 @@ fn duration(text: &str) -> Result<Duration, String> {
         .and_then(|number| unit.checked_mul(number))
         .filter(|duration| !duration.is_zero() && *duration <= DURATION_MAX)
         .ok_or_else(|| format!("`{text}` is no duration: say for instance 500ms, 90s or 5m"))
+}
+
+/// Longer than a request may take, the order would be placed and its caller told 503.
+fn checkout_wait(text: &str) -> Result<Duration, String> {
+    let limit = HttpOptions::default().request_timeout;
+    let wait = duration(text)?;
+    if wait > limit.saturating_sub(ANSWER_MARGIN) {
+        let most = limit.saturating_sub(ANSWER_MARGIN).as_secs();
+        let limit = limit.as_secs();
+        return Err(format!(
+            "`{text}` is too long: every request is answered within {limit}s, so say {most}s or less"
+        ));
+    }
+    Ok(wait)
 }
 
 fn event_type(text: &str) -> Result<EventType, String> {
@@ -124,12 +141,20 @@ mod tests {
             ("--checkout-wait=", "500ms"),
             ("--checkout-wait=-1s", "500ms"),
             ("--checkout-wait=99999999999m", "500ms"),
+            ("--checkout-wait=30s", "29s or less"),
+            ("--checkout-wait=5m", "29s or less"),
             ("--relay-fail-type=OrderCreated", "order.OrderCreated.v1"),
             ("--in-flight-max=0", "1.."),
         ] {
             let error = parse(&[argument]).unwrap_err();
             assert!(error.contains(says), "{argument}: {error}");
         }
+    }
+
+    #[test]
+    fn a_checkout_may_wait_nearly_as_long_as_a_request_may_take() {
+        let options = parse(&["--checkout-wait=29s"]).unwrap();
+        assert_eq!(options.checkout_wait, Duration::from_secs(29));
     }
 
     #[test]

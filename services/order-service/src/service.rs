@@ -1,6 +1,7 @@
 //! The service put together.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use sagaline_runtime::{
@@ -13,10 +14,13 @@ use sagaline_service_kit::telemetry;
 use crate::domain::{COLLECTION, OrderSaga, SERVICE};
 use crate::http::{self, App};
 use crate::intake::{Intake, IntakeLimits};
-use crate::measure::{Gauges, Measured, count_now_and_then};
+use crate::measure::{Gauges, Measured, census, count_now_and_then};
 use crate::options::Options;
 use crate::producer::LazyProducer;
 use crate::waiters::Waiters;
+
+/// How long events of new orders may still take when every request is answered: a broker that is away must not fail the stop.
+const ANNOUNCE_LIMIT: Duration = Duration::from_secs(1);
 
 /// The port that the service listens on when nothing else is configured.
 pub const PORT: u16 = 4001;
@@ -100,11 +104,21 @@ pub async fn run(
         let (ended, ()) = tokio::join!(runner.run(host.shutdown.clone()), connect);
         ended.context("the consumer ended")
     };
+    let census = census(
+        Arc::clone(&ports.store),
+        relay.acked().clone(),
+        options.in_flight_max,
+    );
     let census = async {
-        count_now_and_then(ports, relay, gauges, host.shutdown.clone()).await;
+        count_now_and_then(census, gauges, host.shutdown.clone()).await;
         Ok(())
     };
     tokio::try_join!(host.serve(front, routes), consume, census)?;
-    drained.await.context("the intake ended early")?;
+    if let Ok(ended) = tokio::time::timeout(ANNOUNCE_LIMIT, drained).await {
+        ended.context("the intake ended early")?;
+    } else {
+        // They are in their orders' outboxes.
+        tracing::warn!("new orders' events are left to the next start's sweep");
+    }
     Ok(())
 }

@@ -8,9 +8,10 @@ use std::time::Duration;
 use sagaline_external_calls::{CallLimits, Flaky, Rate, Rehearsal};
 use sagaline_runtime::{Runner, RunnerOptions};
 use sagaline_service_host::{Front, ServiceHost};
+use sagaline_service_kit::telemetry;
 
 use crate::COLLECTION;
-use crate::domain::Payments;
+use crate::domain::{Payments, SERVICE};
 use crate::effects::GatewayEffects;
 use crate::gateway::{Gateway, SimulatedGateway};
 use crate::http;
@@ -122,7 +123,8 @@ pub async fn run_on(
         Arc::new(effects),
         ports,
         RunnerOptions::new(COLLECTION),
-    );
+    )
+    .with_outbox_gauge(telemetry::outbox_pending(SERVICE));
     let consume = async { Ok(runner.run(host.shutdown.clone()).await?) };
     tokio::try_join!(consume, host.serve(front, routes))?;
     Ok(())

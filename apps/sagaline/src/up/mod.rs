@@ -17,6 +17,7 @@ use sagaline_service_kit::lifecycle::{DRAIN_LIMIT, Lifecycle, raise_file_limit};
 use sagaline_service_kit::{Health, JwtKeys, http, telemetry};
 use serde_json::{Map, Value};
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 
 pub(crate) use args::UpArgs;
 
@@ -24,6 +25,10 @@ use crate::dashboard::{self, Upstreams};
 use crate::secret;
 
 const READY_LIMIT: Duration = Duration::from_mins(1);
+/// How long stopping may take in all: the services' drain, and then the broker's. Ten seconds are promised.
+const STOP_LIMIT: Duration = Duration::from_millis(9_500);
+/// How long HTTP connections get of the services' drain, so that what is left of them fails no stop.
+const HTTP_DRAIN_LIMIT: Duration = Duration::from_secs(6);
 
 /// Starts everything, prints the addresses when all serve, and runs until SIGTERM.
 pub(crate) async fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
@@ -66,9 +71,16 @@ pub(crate) async fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
         upstreams,
     );
     announce(&life, &args, &healths, &addresses).await;
+    life.shutdown_token().cancelled().await;
+    let stop_by = Instant::now() + STOP_LIMIT;
     let code = life.run(DRAIN_LIMIT).await;
-    if let Some(embedded) = embedded {
-        embedded.shutdown().await;
+    if let Some(embedded) = embedded
+        && tokio::time::timeout_at(stop_by, embedded.shutdown())
+            .await
+            .is_err()
+    {
+        // What it has acknowledged is in its log; the next start reads it.
+        tracing::warn!("the embedded broker takes too long to stop and is left behind");
     }
     Ok(code)
 }
@@ -147,7 +159,7 @@ fn start(
 ) -> Vec<Health> {
     let mut healths = Vec::new();
     let mut host = |name: &str| {
-        let host = ServiceHost::new(
+        let mut host = ServiceHost::new(
             name,
             ports.clone(),
             keys.clone(),
@@ -155,6 +167,7 @@ fn start(
             life.shutdown_token(),
         )
         .with_limits(&args.common.limits);
+        host.http.drain_limit = HTTP_DRAIN_LIMIT;
         healths.push(host.health.clone());
         host
     };
@@ -221,5 +234,23 @@ async fn announce(
                 tracing::error!(service = health.service(), report = ?health.report(), "not ready after 60 s; see its /healthz");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sagaline_runtime::LoopOptions;
+
+    use super::*;
+
+    #[test]
+    fn stopping_takes_less_than_ten_seconds_when_every_part_takes_as_long_as_it_may() {
+        let consumer = LoopOptions::default();
+        // Inventory's stock is settled, and new orders' events are handed over, in less than two seconds.
+        let further = Duration::from_millis(1_900);
+        assert!(consumer.drain_limit + consumer.close_limit + further < DRAIN_LIMIT);
+        assert!(HTTP_DRAIN_LIMIT + further < DRAIN_LIMIT);
+        assert!(DRAIN_LIMIT + parts::BROKER_STOP_LIMIT < STOP_LIMIT);
+        assert!(STOP_LIMIT + crate::RUNTIME_STOP_LIMIT < Duration::from_secs(10));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use sagaline_embedded_broker::{BrokerConfig, EmbeddedBroker};
@@ -10,6 +11,9 @@ use sagaline_store::{
 };
 
 use super::UpArgs;
+
+/// How long the embedded broker's connections get at the end: the services have closed theirs by then.
+pub(super) const BROKER_STOP_LIMIT: Duration = Duration::from_secs(1);
 
 /// The embedded broker, unless an external one is named.
 pub(super) async fn broker(args: &UpArgs) -> anyhow::Result<Option<EmbeddedBroker>> {
@@ -26,6 +30,7 @@ pub(super) async fn broker(args: &UpArgs) -> anyhow::Result<Option<EmbeddedBroke
         data_dir: args.data_dir.as_ref().map(|dir| dir.join("broker")),
         default_partitions: args.connections.partitions,
         fsync: !args.no_fsync,
+        shutdown_timeout: BROKER_STOP_LIMIT,
         ..BrokerConfig::default()
     };
     let broker = EmbeddedBroker::start(config)

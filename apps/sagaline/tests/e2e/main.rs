@@ -18,9 +18,13 @@ mod world;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use anyhow::{Context, Result};
 use libtest_mimic::{Arguments, Failed, Trial};
+use sagaline_testkit::client::{Client, order};
 use sagaline_testkit::stack::{Backend, Stack};
+use serde_json::Value;
 
 use scenarios::Scenario;
 use world::World;
@@ -78,7 +82,34 @@ fn main() -> ExitCode {
             },
         ));
     }
+    let shared = Arc::clone(&runtime);
+    trials.push(Trial::test(
+        "embedded::a_gateway_that_hangs_holds_up_no_stop",
+        move || {
+            shared
+                .block_on(stop_beside_a_hanging_gateway())
+                .map_err(|error| Failed::from(format!("{error:#}")))
+        },
+    ));
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// A call to the gateway is under way and will not end; the process stops within ten seconds all the same, with exit code 0.
+async fn stop_beside_a_hanging_gateway() -> Result<()> {
+    let hangs = [
+        ("--gateway-latency-ms", "600000"),
+        ("--gateway-time-limit-ms", "600000"),
+    ];
+    let stack = Stack::start(Backend::Embedded, &binaries(), &hangs).await?;
+    let client = Client::operator(&stack)?;
+    // When the second is reserved, the first is at the gateway.
+    for id in ["first", "second"] {
+        client.accepted(&order(id, "SKU-1", 1)).await?;
+        let reserved = |order: &Value| order["currentStatus"] == "INVENTORY_RESERVED";
+        client.until(id, "reserved", reserved).await?;
+    }
+    let stopped = tokio::time::timeout(Duration::from_secs(10), stack.stop()).await;
+    stopped.context("it did not stop within ten seconds")?
 }
 
 fn trial(

@@ -12,13 +12,17 @@ mod work;
 
 use std::sync::Arc;
 
+use metrics::Gauge;
 use sagaline_contracts::EventType;
 use sagaline_saga::{Participant, RetryPolicy};
 use tokio_util::sync::CancellationToken;
 
 use crate::outbox::{AckedSet, RelayFaults};
-use crate::{ConsumerLoop, Effects, LoopOptions, Ports, RuntimeError};
+use crate::{Census, ConsumerLoop, Effects, LoopOptions, Ports, RuntimeError};
 use handler::ParticipantHandler;
+
+/// Beyond so many records that wait, what waits in their outboxes is at least what is shown.
+const OUTBOX_RECORDS_MAX: usize = 50_000;
 
 /// How a participant runs.
 #[derive(Debug, Clone)]
@@ -50,6 +54,7 @@ pub struct Runner<P, E> {
     options: RunnerOptions,
     acked: AckedSet,
     faults: RelayFaults,
+    outbox: Option<Gauge>,
 }
 
 impl<P: Participant, E: Effects<P>> Runner<P, E> {
@@ -62,6 +67,7 @@ impl<P: Participant, E: Effects<P>> Runner<P, E> {
             options,
             acked: AckedSet::default(),
             faults: RelayFaults::default(),
+            outbox: None,
         }
     }
 
@@ -79,8 +85,15 @@ impl<P: Participant, E: Effects<P>> Runner<P, E> {
         self
     }
 
+    /// Shows how much waits in the outboxes of its records: what events that were kept, or a timer, have caused.
+    #[must_use]
+    pub fn with_outbox_gauge(mut self, gauge: Gauge) -> Self {
+        self.outbox = Some(gauge);
+        self
+    }
+
     /// Runs until `shutdown`, then finishes what is in hand.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), RuntimeError> {
+    pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), RuntimeError> {
         let service = self.participant.name();
         let mut topics: Vec<&'static str> = self
             .participant
@@ -90,9 +103,21 @@ impl<P: Participant, E: Effects<P>> Runner<P, E> {
             .collect();
         topics.push(EventType::RedriveRequested.as_str());
         let (ports, consumer) = (self.ports.clone(), self.options.consumer.clone());
+        let gauge = self.outbox.take();
+        let census = Census::new(
+            Arc::clone(&ports.store),
+            self.options.collection,
+            self.acked.clone(),
+            OUTBOX_RECORDS_MAX,
+        );
         let handler = ParticipantHandler::new(self);
-        ConsumerLoop::new(service, topics, Arc::new(handler), ports, consumer)
-            .run(shutdown)
-            .await
+        let looped = ConsumerLoop::new(service, topics, Arc::new(handler), ports, consumer);
+        let Some(gauge) = gauge else {
+            return looped.run(shutdown).await;
+        };
+        tokio::select! {
+            ended = looped.run(shutdown) => ended,
+            never = census.show_outbox(&gauge) => match never {},
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! A participant that charges and ships, and the world that it runs in.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use metrics::Gauge;
 use sagaline_contracts::payload::{
     InventoryReserved, OrderConfirmed, OrderShipped, PaymentAuthorized,
 };
@@ -131,6 +132,8 @@ pub struct World {
     pub broker: Arc<FakeBroker>,
     pub clock: Arc<ManualClock>,
     pub gateway: Arc<Gateway>,
+    /// What is shown of its outbox.
+    pub outbox: Arc<AtomicU64>,
     pub token: CancellationToken,
     pub running: Option<JoinHandle<()>>,
 }
@@ -146,6 +149,7 @@ impl World {
             broker,
             clock: Arc::default(),
             gateway: Arc::default(),
+            outbox: Arc::default(),
             token: CancellationToken::new(),
             running: None,
         };
@@ -164,7 +168,8 @@ impl World {
             ..LoopOptions::default()
         };
         let ports = ports(&self.store, &self.broker, &self.clock);
-        let runner = Runner::new(Arc::new(Toy), Arc::clone(&self.gateway), ports, options);
+        let runner = Runner::new(Arc::new(Toy), Arc::clone(&self.gateway), ports, options)
+            .with_outbox_gauge(Gauge::from_arc(Arc::clone(&self.outbox)));
         self.token = CancellationToken::new();
         let running = runner.run(self.token.clone());
         self.running = Some(tokio::spawn(async move { running.await.unwrap() }));
@@ -193,6 +198,11 @@ impl World {
     pub async fn caught_up(&self) {
         self.until("the consumer has caught up", || self.broker.lag() == 0)
             .await;
+    }
+
+    /// What is shown of its outbox.
+    pub fn shown_outbox(&self) -> f64 {
+        f64::from_bits(self.outbox.load(Ordering::SeqCst))
     }
 
     pub async fn record(&self, id: &str) -> Option<OrderRecord<ToyState>> {

@@ -45,7 +45,7 @@ fn command(id: &'static str, summary: &'static str) -> Operation {
 pub(super) async fn retry(
     admin: Admin,
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Path(id): Path<OrderId>,
     key: IdempotencyKey,
     Json(body): Json<RetryRequest>,
 ) -> Result<Response, Problem> {
@@ -56,7 +56,7 @@ pub(super) async fn retry(
 pub(super) async fn compensate(
     admin: Admin,
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Path(id): Path<OrderId>,
     key: IdempotencyKey,
     Json(body): Json<CompensateRequest>,
 ) -> Result<Response, Problem> {
@@ -71,7 +71,7 @@ pub(super) async fn compensate(
 impl App {
     async fn command(
         &self,
-        id: &str,
+        id: &OrderId,
         command: &Command,
         admin: &Admin,
         key: IdempotencyKey,
@@ -91,7 +91,7 @@ impl App {
         };
         if let Issued::Publish(event) = &issued {
             self.publish(event).await.map_err(|error| {
-                tracing::warn!(order_id = id, %error, "a command was not published");
+                tracing::warn!(order_id = %id, %error, "a command was not published");
                 Problem::unavailable(
                     "the broker is unavailable, so the command may not have been given: try again",
                     RETRY_AFTER_OUTAGE_S,
@@ -99,7 +99,7 @@ impl App {
             })?;
         }
         let command_id = issued.command_id().clone();
-        tracing::info!(order_id = id, command = command.name(), sub = admin.sub, %command_id, "command accepted");
+        tracing::info!(order_id = %id, command = command.name(), sub = admin.sub, %command_id, "command accepted");
         Ok((StatusCode::ACCEPTED, Json(Accepted::new(command_id))).into_response())
     }
 

@@ -84,8 +84,9 @@ impl App {
         let mut look = look_first;
         loop {
             if look {
-                // A store that is down for a moment does not end the wait.
-                if let Ok(Some(record)) = self.find(order_id.as_str()).await
+                // A store that is down for a moment does not end the wait, and one that hangs does not lengthen it.
+                let found = tokio::time::timeout_at(deadline, self.find(order_id)).await;
+                if let Ok(Ok(Some(record))) = found
                     && let Some(ended) = Ended::of(&record.state)
                 {
                     return Some(ended);

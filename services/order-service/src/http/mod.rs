@@ -96,11 +96,7 @@ pub(crate) fn routes(app: App, gate: AdminGate) -> Router {
 
 impl App {
     /// The document of an order, when somebody placed it.
-    async fn find(&self, order_id: &str) -> Result<Option<OrderRecord<Order>>, Problem> {
-        // No order has an id that is no id.
-        let Ok(order_id) = OrderId::new(order_id) else {
-            return Ok(None);
-        };
+    async fn find(&self, order_id: &OrderId) -> Result<Option<OrderRecord<Order>>, Problem> {
         let ids = [order_id.as_str()];
         let load = self.ports.store.load(COLLECTION, &ids);
         let loaded = match tokio::time::timeout(DEPENDENCY_LIMIT, load).await {
@@ -117,7 +113,7 @@ impl App {
         Ok(Some(record).filter(|record| record.state.phase != Phase::Unknown))
     }
 
-    async fn find_or_404(&self, order_id: &str) -> Result<OrderRecord<Order>, Problem> {
+    async fn find_or_404(&self, order_id: &OrderId) -> Result<OrderRecord<Order>, Problem> {
         self.find(order_id)
             .await?
             .ok_or_else(|| Problem::not_found("there is no order of this id"))

@@ -78,7 +78,7 @@ pub(super) fn describe() -> Operation {
 
 pub(super) async fn show(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Path(id): Path<OrderId>,
 ) -> Result<Json<OrderDocument>, Problem> {
     let record = app.find_or_404(&id).await?;
     let outbox = app.outbox_of(&record);

@@ -1,6 +1,7 @@
 //! The scenarios.
 
 mod access;
+mod any_poison;
 mod crashes;
 mod creation;
 mod failures;
@@ -68,6 +69,8 @@ scenarios! {
     poison::every_kind_of_poison_is_a_dead_letter_with_a_reason on IN_MEMORY_AND_REAL,
     poison::poison_parks_its_order_at_that_service_until_it_is_discarded on IN_MEMORY_AND_REAL,
     poison::an_edited_redrive_completes_the_order on IN_MEMORY_AND_REAL,
+    any_poison::any_poison_on_any_topic_is_redriven_edited_or_discarded on IN_MEMORY_AND_REAL,
+    any_poison::a_megabyte_of_poison_holds_nobody_up on IN_MEMORY_AND_REAL,
     poison::old_events_replayed_change_nothing on IN_MEMORY_AND_REAL,
     crashes::each_process_is_restarted_in_mid_flight on WHERE_DATA_SURVIVES,
     crashes::each_process_is_killed_in_mid_flight on WHERE_DATA_SURVIVES,

@@ -86,10 +86,26 @@ async fn what_is_no_order_is_404() {
         };
         assert_eq!(answer.status, expected, "an alias is no order");
     }
-    for id in ["unknown", "a%20b", "%00", &"x".repeat(300)] {
-        let answer = get(&routes, &format!("/orders/{id}")).await;
-        assert_eq!(answer.status, StatusCode::NOT_FOUND);
-        assert!(answer.body["error"].is_string());
+    let answer = get(&routes, "/orders/unknown").await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    assert!(answer.body["error"].is_string());
+}
+
+#[tokio::test]
+async fn an_id_that_no_order_can_have_is_refused_by_name_wherever_it_stands() {
+    let world = World::new();
+    let routes = world.routes();
+    let token = world.token("ann", "admin");
+    for id in ["%00", "a%0Ab", &"x".repeat(300)] {
+        let shown = get(&routes, &format!("/orders/{id}")).await;
+        let headers = [("authorization", token.as_str())];
+        let url = format!("/admin/retry/{id}");
+        let retried = post(&routes, &url, &headers, &json!({ "step": "payment" })).await;
+        for answer in [shown, retried] {
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{id}");
+            assert!(answer.body["error"].is_string());
+            assert!(answer.body.to_string().contains("id"), "{:?}", answer.body);
+        }
     }
 }
 
