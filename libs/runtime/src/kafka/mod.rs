@@ -2,6 +2,7 @@
 
 mod admin;
 mod consumer;
+mod metadata;
 mod producer;
 
 use std::sync::{Arc, OnceLock};
@@ -12,6 +13,8 @@ use rdkafka::error::KafkaError;
 use rdkafka::{ClientConfig, ClientContext};
 
 use crate::{Broker, BrokerError, Consumer, Producer};
+
+pub use metadata::{MetadataError, metadata};
 
 /// How to reach the broker, and how to behave there. Its debug output has no values of the additional settings: there may be a
 /// password among them.
