@@ -45,7 +45,7 @@ struct Inner {
 
 struct Open {
     source: EventSource,
-    _on_open: Closure<dyn Fn()>,
+    _opened: Closure<dyn Fn()>,
     _on_message: Closure<dyn Fn(MessageEvent)>,
     _on_error: Closure<dyn Fn()>,
 }
@@ -120,9 +120,9 @@ fn connect(inner: &Rc<Inner>) {
         inner.failures.set(0);
         inner.link.try_set(Link::Live);
     }));
-    let of_message = weak.clone();
+    let for_message = weak.clone();
     let on_message = Closure::<dyn Fn(MessageEvent)>::new(move |message: MessageEvent| {
-        let Some(inner) = of_message.upgrade() else {
+        let Some(inner) = for_message.upgrade() else {
             return;
         };
         let id = message.last_event_id();
@@ -133,10 +133,10 @@ fn connect(inner: &Rc<Inner>) {
             (inner.on_data)(&data);
         }
     });
-    let of_error = weak.clone();
+    let for_error = weak.clone();
     let on_error = Closure::<dyn Fn()>::new(move || {
         // Not from within the closure that would be dropped with it.
-        let weak = of_error.clone();
+        let weak = for_error.clone();
         set_timeout(
             move || {
                 if let Some(inner) = weak.upgrade() {
@@ -152,7 +152,7 @@ fn connect(inner: &Rc<Inner>) {
     source.set_onerror(Some(on_error.as_ref().unchecked_ref()));
     inner.open.replace(Some(Open {
         source,
-        _on_open: on_open,
+        _opened: on_open,
         _on_message: on_message,
         _on_error: on_error,
     }));

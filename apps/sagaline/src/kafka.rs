@@ -6,7 +6,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use sagaline_contracts::EventType;
-use sagaline_runtime::kafka::KafkaOptions;
+use sagaline_runtime::kafka::{KafkaOptions, MetadataError, metadata};
 use sagaline_service_host::kafka_options;
 use sagaline_service_kit::config::{KafkaBrokers, KafkaSecurityError};
 use tokio::net::TcpStream;
@@ -39,6 +39,9 @@ pub(crate) enum KafkaError {
         #[source]
         source: rdkafka::error::KafkaError,
     },
+    /// It does not say what it has.
+    #[error("the broker did not list its topics")]
+    Unlisted(#[source] MetadataError),
     /// There is no such topic.
     #[error("there is no topic {name}{}", suggestion(.near))]
     NoTopic {
@@ -128,8 +131,7 @@ pub(crate) fn reader(config: &ClientConfig, group: &str) -> Result<BaseConsumer,
 
 /// Every topic of the broker, by name. Its own are left out.
 pub(crate) fn topics(client: &BaseConsumer) -> Result<Vec<Topic>, KafkaError> {
-    let metadata = client.fetch_metadata(None, LIMIT);
-    let metadata = metadata.map_err(KafkaError::failed("list its topics"))?;
+    let metadata = metadata(client, LIMIT).map_err(KafkaError::Unlisted)?;
     let mut topics: Vec<Topic> = metadata
         .topics()
         .iter()

@@ -140,8 +140,10 @@ async fn ensure_topics(
         match broker.ensure_topics(&topics, partitions).await {
             Ok(()) => return Ok(()),
             Err(error @ sagaline_runtime::BrokerError::Unavailable { .. }) => {
-                host.health
-                    .down("kafka", format!("{:#}", anyhow::Error::new(error)));
+                let why = format!("{:#}", anyhow::Error::new(error));
+                // Nobody can ask /healthz yet, so the log has it.
+                tracing::warn!(why, "the broker cannot be used yet; trying again");
+                host.health.down("kafka", why);
             }
             Err(error) => return Err(error.into()),
         }

@@ -294,7 +294,7 @@ fn Bulk(desk: Desk) -> impl IntoView {
 
 async fn pause(ms: u64) {
     let (done, wait) = futures_channel();
-    set_timeout(move || done(), Duration::from_millis(ms));
+    set_timeout(done, Duration::from_millis(ms));
     wait.await;
 }
 

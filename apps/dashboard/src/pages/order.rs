@@ -238,7 +238,7 @@ fn Waiting(one: One) -> impl IntoView {
             .filter(|letter| letter.status == "dead");
         let shown = letters.map(|letter| {
             let consumer = letter.consumer.unwrap_or_default();
-            let to = letter.dead_letter_id.map(|id| format!("/dead-letters/{id}")).unwrap_or_else(|| "/dead-letters".to_owned());
+            let to = letter.dead_letter_id.map_or_else(|| "/dead-letters".to_owned(), |id| format!("/dead-letters/{id}"));
             view! {
                 <p class="parked">
                     <Pill tone=Tone::Waiting text="Parked"/>

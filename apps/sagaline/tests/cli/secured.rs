@@ -106,9 +106,13 @@ async fn everything_signs_in_over_tls_and_whoever_cannot_is_told_and_learns_no_s
         let shown = signed_in.exits(0);
         assert!(shown.contains("order.OrderCreated.v1"), "{shown}");
     }
-    for refused in [&wrong_password, &unknown_ca] {
+    for (refused, says) in [
+        (&wrong_password, "KAFKA_SASL_USERNAME"),
+        (&unknown_ca, "KAFKA_SSL_CA"),
+    ] {
         refused.exits(1);
-        assert!(!refused.stderr.contains("marlin"), "{}", refused.stderr);
+        let told = &refused.stderr;
+        assert!(told.contains(says) && !told.contains("marlin"), "{told}");
     }
     let ended = up.terminate(Duration::from_secs(15)).await.unwrap();
     assert!(ended.success(), "{ended}");

@@ -7,10 +7,10 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::{PingClient, settings};
+use super::{PingClient, metadata, settings};
 use crate::BrokerError;
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -21,8 +21,7 @@ const PROPAGATION: Duration = Duration::from_millis(50);
 async fn partitions_by_topic(config: ClientConfig) -> Result<HashMap<String, i32>, BrokerError> {
     let looked_up = tokio::task::spawn_blocking(move || {
         let client: BaseConsumer = config.create().map_err(settings)?;
-        let metadata = client
-            .fetch_metadata(None, LIMIT)
+        let metadata = metadata(&client, LIMIT)
             .map_err(|error| BrokerError::unavailable("list its topics", error))?;
         Ok(metadata
             .topics()
@@ -42,9 +41,9 @@ async fn partitions_by_topic(config: ClientConfig) -> Result<HashMap<String, i32
 
 /// Asks for something that only a broker which is there can answer.
 pub(super) async fn ping(client: Arc<PingClient>) -> Result<(), BrokerError> {
-    let asked = tokio::task::spawn_blocking(move || client.fetch_metadata(None, PING_LIMIT));
+    let asked = tokio::task::spawn_blocking(move || metadata(&client, PING_LIMIT).map(drop));
     match asked.await {
-        Ok(Ok(_)) => Ok(()),
+        Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(BrokerError::unavailable("answer", error)),
         Err(error) => Err(BrokerError::unavailable("answer", error)),
     }

@@ -2,6 +2,7 @@
 
 mod admin;
 mod consumer;
+mod metadata;
 mod producer;
 mod replay;
 
@@ -13,6 +14,8 @@ use rdkafka::error::KafkaError;
 use rdkafka::{ClientConfig, ClientContext};
 
 use crate::{Broker, BrokerError, Consumer, Producer, Replay};
+
+pub use metadata::{MetadataError, metadata};
 
 /// How to reach the broker, and how to behave there. Its debug output has no values of the additional settings: there may be a
 /// password among them.
