@@ -26,6 +26,26 @@ impl Coverage {
         }
     }
 
+    /// Pairs that could have met and never did: an event that came to a service, and a state that was seen there.
+    pub fn never_met(&self) -> Vec<(State, String)> {
+        let mut topics: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for ((service, _), topic) in self.events.keys() {
+            topics.entry(service).or_default().insert(topic);
+        }
+        let mut never = Vec::new();
+        for ((service, state), _) in self.events.keys() {
+            for topic in topics.get(service).into_iter().flatten() {
+                let pair = ((*service, state.clone()), (*topic).to_owned());
+                if !self.events.contains_key(&pair) {
+                    never.push(pair);
+                }
+            }
+        }
+        never.sort_unstable();
+        never.dedup();
+        never
+    }
+
     pub(crate) fn add(&mut self, other: &Self) {
         for (event, times) in &other.events {
             *self.events.entry(event.clone()).or_default() += times;
@@ -59,4 +79,20 @@ pub(crate) fn state_of(body: Option<&[u8]>) -> String {
         name.push_str(", parked");
     }
     name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_never_met_is_a_state_and_an_event_of_one_service() {
+        let mut coverage = Coverage::default();
+        let state = |service, name: &str| (service, name.to_owned());
+        coverage.note(&state("a", "one"), "X", &[]);
+        coverage.note(&state("a", "two"), "X", &[]);
+        coverage.note(&state("a", "two"), "Y", &[]);
+        coverage.note(&state("b", "one"), "Z", &[]);
+        assert_eq!(coverage.never_met(), [(state("a", "one"), "Y".to_owned())]);
+    }
 }

@@ -80,12 +80,13 @@ impl Shrinker {
     /// Takes away one kind of trouble after the other.
     fn calm_the_climate(&mut self) -> Result<()> {
         type Calm = fn(&mut Climate);
-        let calms: [Calm; 22] = [
+        let calms: [Calm; 28] = [
             |c| c.hold = 0,
             |c| c.ack_ms = 0,
             |c| c.publish_lost = 0,
             |c| c.publish_partial = 0,
             |c| c.ack_lost = 0,
+            |c| c.publish_late = 0,
             |c| c.commit_lost = 0,
             |c| c.store_ms = 0,
             |c| c.store_lost = 0,
@@ -103,6 +104,12 @@ impl Shrinker {
             |c| c.eager = false,
             |c| c.scattered = false,
             |c| c.partitions = 1,
+            // As in a calm world: what is left then is not about batches, commits or sessions.
+            |c| c.batch_max = Climate::calm().batch_max,
+            |c| c.fetch_ms = Climate::calm().fetch_ms,
+            |c| c.commit_ms = Climate::calm().commit_ms,
+            |c| c.session_ms = Climate::calm().session_ms,
+            |c| c.picked_up = 0,
         ];
         for calm in calms {
             let mut plan = self.best.clone();
@@ -123,6 +130,8 @@ impl Shrinker {
                 What::Order(placing) => {
                     placing.clicks = 1;
                     placing.lines.truncate(1);
+                    placing.checkout = false;
+                    placing.contradicts = false;
                 }
                 What::Command(asking) => asking.clicks = 1,
                 What::Restock { clicks, .. } | What::Decide { clicks, .. } => *clicks = 1,

@@ -60,7 +60,9 @@ fn with_unknown(text: &str, opening: &str) -> String {
 
 /// What was written, without the fields that nobody knows today.
 pub(crate) fn known_today(text: &str) -> String {
+    // Whoever has read it and written it again may have put it behind another one.
     text.replace(&format!("{UNKNOWN},"), "")
+        .replace(&format!(",{UNKNOWN}"), "")
         .replace(UNKNOWN, "")
 }
 
@@ -88,6 +90,8 @@ mod tests {
     fn an_empty_object_stays_json_and_today_stays_as_it_is() {
         assert_eq!(extended("{}"), format!("{{{UNKNOWN}}}"));
         assert_eq!(known_today(&extended("{}")), "{}");
+        let behind = format!(r#"{{"a":1,{UNKNOWN}}}"#);
+        assert_eq!(known_today(&behind), r#"{"a":1}"#);
         assert_eq!(Version::Today.writes(EVENT.into()), EVENT);
         assert_eq!(extended("no JSON"), "no JSON");
     }

@@ -101,6 +101,7 @@ fn the_services_hold_whatever_strikes_and_every_kind_of_fault_does() {
         panic!("seed {}: {:#?}", failure.seed, failure.broken);
     }
     for fault in [
+        "another body under the same identity",
         "answer to a client lost",
         "broker down",
         "carrier down",
@@ -108,8 +109,14 @@ fn the_services_hold_whatever_strikes_and_every_kind_of_fault_does() {
         "commit lost in a rebalance",
         "crash after a call",
         "crash before a call",
+        "crash of a second instance",
+        "dead letter doubled",
+        "downgrade",
         "gateway down",
         "message doubled",
+        "more partitions",
+        "old message doubled",
+        "old messages dropped",
         "party answer lost",
         "party call lost",
         "party silent, but done",
@@ -117,14 +124,18 @@ fn the_services_hold_whatever_strikes_and_every_kind_of_fault_does() {
         "poison",
         "publish lost",
         "publish partly written",
+        "publish written later",
         "publish written, acknowledgement lost",
         "rebalance",
+        "rebuild",
         "save done later",
         "save done, answer lost",
         "save partly done",
         "second instance",
         "store call lost",
         "store down",
+        "topic withheld",
+        "upgrade",
     ] {
         assert!(found.faults.contains_key(fault), "{fault} never struck");
     }

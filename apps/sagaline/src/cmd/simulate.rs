@@ -48,7 +48,7 @@ pub(crate) struct SimulateArgs {
     /// Print the whole history of the run
     #[arg(long)]
     history: bool,
-    /// Show which events came in which states, and how often each fault struck
+    /// Show which events came in which states, which never did, and how often each fault struck
     #[arg(long)]
     coverage: bool,
     /// Where the plan and the history of a failing run go
@@ -205,8 +205,10 @@ fn fail(args: &SimulateArgs, plan: &Plan, report: &Report) -> Result<()> {
     }
     tell(&again);
     println!(
-        "\nthe same again:  sagaline simulate --seed {} --orders {}",
-        report.seed, args.orders
+        "\nthe same again:  sagaline simulate --seed {} --orders {}{}",
+        report.seed,
+        args.orders,
+        if args.no_faults { " --no-faults" } else { "" }
     );
     println!(
         "the short one:   sagaline simulate --plan {} --history",
@@ -219,7 +221,7 @@ fn write(file: &Path, bytes: &[u8]) -> Result<()> {
     std::fs::write(file, bytes).with_context(|| format!("{} cannot be written", file.display()))
 }
 
-/// Which events came in which states, and under how many kinds of faults.
+/// Which events came in which states, and under how many kinds of faults; which never did; and how often each fault struck.
 fn covered(found: &Found) -> String {
     let mut text = String::from(
         "\n| service | state | event | times | kinds of faults about |\n|---|---|---|---|---|\n",
@@ -238,12 +240,23 @@ fn covered(found: &Found) -> String {
     }
     let _ = writeln!(
         text,
-        "\n{} pairs of state and event, {} with the faults that were about\n\n| fault | times |\n|---|---|",
+        "\n{} pairs of state and event, {} with the faults that were about\n\n| fault | times | pairs that it was about |\n|---|---|---|",
         found.coverage.events.len(),
         found.coverage.faults.len()
     );
     for (fault, times) in &found.faults {
-        let _ = writeln!(text, "| {fault} | {times} |");
+        let struck = found.coverage.faults.iter();
+        let pairs = struck.filter(|(_, _, known)| known == fault).count();
+        let _ = writeln!(text, "| {fault} | {times} | {pairs} |");
+    }
+    let never = found.coverage.never_met();
+    let _ = writeln!(
+        text,
+        "\nStates and events that never met, of those that the service consumes ({}):\n",
+        never.len()
+    );
+    for ((service, state), topic) in never {
+        let _ = writeln!(text, "- {service}, {state}: {topic}");
     }
     text
 }
