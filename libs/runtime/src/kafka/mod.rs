@@ -150,7 +150,7 @@ impl Broker for KafkaBroker {
     }
 
     async fn replay(&self, topics: &[&str]) -> Result<Box<dyn Replay>, BrokerError> {
-        let config = replay::config(self.config("replay"));
+        let config = replay::config(self.options.client_config("replay"));
         let replay = replay::KafkaReplay::start(config, topics, self.options.batch_max);
         Ok(Box::new(replay.await?))
     }
