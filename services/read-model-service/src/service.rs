@@ -12,7 +12,7 @@ use crate::http::{App, routes};
 use crate::live::Hub;
 use crate::projection::PROJECTOR;
 use crate::projector::{Mode, Projector, Publisher};
-use crate::rebuild::{last_rebuilt, unfinished};
+use crate::rebuild::{RebuildError, last_rebuilt, unfinished};
 use crate::stats::Stats;
 
 /// How long to wait before the store is asked again after an outage.
@@ -147,7 +147,11 @@ async fn finish(app: &App) -> Result<(), Outage> {
         && let Some(running) = app.start_rebuild(request)
         && let Ok(rebuilt) = running.await
     {
-        rebuilt.map_err(|error| Outage::new("store", error))?;
+        match rebuilt {
+            // Waiting does not bring messages back: an operator has to decide, and finds it in the log and in the audit.
+            Ok(_) | Err(RebuildError::Gone { .. }) => {}
+            Err(error) => return Err(Outage::new("store", error)),
+        }
     }
     Ok(())
 }

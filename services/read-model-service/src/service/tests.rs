@@ -1,3 +1,5 @@
+use std::sync::atomic::Ordering;
+
 use sagaline_contracts::Event;
 use sagaline_service_kit::{AdminGate, JwtKeys};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -59,13 +61,8 @@ async fn what_the_broker_brings_is_streamed_listed_and_counted_until_the_shutdow
     stream.read_to_end(&mut rest).await.unwrap();
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_rebuild_elsewhere_is_noticed_by_counts_and_readers() {
-    let world = World::new();
-    world.project(&happy()[..1]).await;
-    while world.stats.counts.scan_page(&*world.store).await.unwrap() {}
-    assert_eq!(world.stats.counts.total().total, 1);
-    let app = App {
+fn app(world: &World) -> App {
+    App {
         ports: world.ports.clone(),
         hub: Arc::clone(&world.hub),
         stats: Arc::clone(&world.stats),
@@ -74,7 +71,39 @@ async fn a_rebuild_elsewhere_is_noticed_by_counts_and_readers() {
             &"0123456789abcdef0123456789abcdef".parse().unwrap(),
         )),
         rebuilds: Arc::default(),
-    };
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rebuild_that_was_cut_off_is_taken_up_again_under_the_same_command() {
+    let world = World::new();
+    world.broker.is_endless.store(true, Ordering::Relaxed);
+    let cut_off = rebuild(&world.ports, RebuildOptions::by("ann"));
+    let limit = Duration::from_secs(1);
+    assert!(tokio::time::timeout(limit, cut_off).await.is_err());
+    world.broker.is_endless.store(false, Ordering::Relaxed);
+    // Meanwhile the topics have lost messages, which was not accepted: it is not tried for ever.
+    world.broker.gone.store(1, Ordering::Relaxed);
+    finish(&app(&world)).await.unwrap();
+    assert!(unfinished(&*world.store).await.unwrap().is_some());
+    world.broker.gone.store(0, Ordering::Relaxed);
+    finish(&app(&world)).await.unwrap();
+    assert_eq!(unfinished(&*world.store).await.unwrap(), None);
+    let audit = world.audit().await;
+    assert_eq!(audit.len(), 1, "{audit:?}");
+    assert_eq!(
+        (&audit[0]["requestedBy"], &audit[0]["outcome"]),
+        (&"ann".into(), &"accepted".into())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rebuild_elsewhere_is_noticed_by_counts_and_readers() {
+    let world = World::new();
+    world.project(&happy()[..1]).await;
+    while world.stats.counts.scan_page(&*world.store).await.unwrap() {}
+    assert_eq!(world.stats.counts.total().total, 1);
+    let app = app(&world);
     let shutdown = CancellationToken::new();
     let (noticing, until) = (app.clone(), shutdown.clone());
     let noticing = tokio::spawn(async move { notice_rebuilds(&noticing, &until).await });
