@@ -21,6 +21,8 @@ pub struct Search {
     pub jobs: usize,
     /// How much happens in each.
     pub scale: Scale,
+    /// Whether it is noted what met what, which costs a look at the order's document for each message.
+    pub coverage: bool,
 }
 
 /// What came of it.
@@ -55,7 +57,7 @@ impl Search {
                         }
                         let plan = Plan::of_seed(self.base.wrapping_add(at), self.scale);
                         let wanted = Wanted {
-                            coverage: true,
+                            coverage: self.coverage,
                             ..Wanted::default()
                         };
                         match run(&plan, wanted) {

@@ -98,6 +98,7 @@ fn the_services_hold_whatever_strikes_and_every_kind_of_fault_does() {
         seeds: 150,
         jobs: 2,
         scale: SMALL,
+        coverage: true,
     };
     let found = search.run(|_| ()).unwrap();
     if let Some(failure) = found.failure {

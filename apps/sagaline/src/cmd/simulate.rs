@@ -86,6 +86,7 @@ pub(crate) fn simulate(args: &SimulateArgs) -> Result<ExitCode> {
         seeds,
         jobs: args.jobs,
         scale,
+        coverage: args.coverage,
     };
     println!(
         "seeds {base} to {}, {} orders each",

@@ -31,6 +31,8 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 
+use std::sync::{Arc, LazyLock};
+
 use axum::Router;
 use axum::handler::Handler;
 use axum::http::{HeaderValue, header};
@@ -109,9 +111,16 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
 
     /// The routes, and the description among them.
     pub fn with_state(self, state: S) -> Router {
-        let document = Bytes::from(self.document.render().to_string());
+        let document = self.document;
+        // When it is asked for: a process starts, and starts again, without anybody reading it.
+        let document = Arc::new(LazyLock::new(move || {
+            Bytes::from(document.render().to_string())
+        }));
         let json = HeaderValue::from_static("application/json");
-        let describe = move || async move { ([(header::CONTENT_TYPE, json)], document) };
+        let describe = move || async move {
+            let document = Bytes::clone(&document);
+            ([(header::CONTENT_TYPE, json)], document)
+        };
         self.router
             .with_state(state)
             .route(OPENAPI_PATH, get(describe))
