@@ -1,5 +1,8 @@
 //! Requests to the services, through the page's own server.
 
+use dashboard_model::Flight;
+use leptos::prelude::{GetValue, StoredValue, UpdateValue};
+use leptos::task::spawn_local;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use wasm_bindgen::{JsCast, JsValue};
@@ -38,6 +41,60 @@ pub(crate) struct Page<T> {
 pub(crate) struct Sender<'a> {
     pub(crate) token: Option<&'a str>,
     pub(crate) key: Option<&'a str>,
+}
+
+/// Requests for the same thing, of which the latest counts: an earlier one may be answered later, with what was so before.
+#[derive(Clone, Copy)]
+pub(crate) struct Turns(StoredValue<u64>);
+
+/// One of them.
+pub(crate) struct Turn(Turns, u64);
+
+impl Turns {
+    pub(crate) fn new() -> Self {
+        Self(StoredValue::new(0))
+    }
+
+    /// Begins a request; the answers of all before count no more. None once the view is gone.
+    pub(crate) fn take(self) -> Option<Turn> {
+        let turn = self.0.try_update_value(|turn| {
+            *turn += 1;
+            *turn
+        });
+        turn.map(|turn| Turn(self, turn))
+    }
+}
+
+impl Turn {
+    /// Whether its answer is still asked for: nobody asked again, and nobody left.
+    pub(crate) fn counts(&self) -> bool {
+        self.0.0.try_get_value() == Some(self.1)
+    }
+}
+
+/// Something that is read again and again, by one request at a time.
+#[derive(Clone, Copy)]
+pub(crate) struct Reader(StoredValue<Flight>);
+
+impl Reader {
+    pub(crate) fn new() -> Self {
+        Self(StoredValue::new(Flight::default()))
+    }
+
+    /// Reads, now or as soon as the request that is on its way has been answered; never once the view is gone.
+    pub(crate) fn ask<F: Future<Output = ()>>(self, read: impl Fn() -> F + 'static) {
+        if self.0.try_update_value(Flight::ask) != Some(true) {
+            return;
+        }
+        spawn_local(async move {
+            loop {
+                read().await;
+                if self.0.try_update_value(Flight::land) != Some(true) {
+                    return;
+                }
+            }
+        });
+    }
 }
 
 pub(crate) async fn get<T: DeserializeOwned>(url: &str) -> Result<T, Failure> {

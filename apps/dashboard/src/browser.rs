@@ -43,11 +43,66 @@ pub(crate) fn session_storage() -> Option<web_sys::Storage> {
     leptos::prelude::window().session_storage().ok().flatten()
 }
 
-/// Puts text on the clipboard.
-pub(crate) fn copy(text: &str) {
-    let clipboard = leptos::prelude::window().navigator().clipboard();
-    // Refused where the page is not trusted; the text is selectable as well.
-    let _ = clipboard.write_text(text);
+/// Puts text on the clipboard; says whether it is there.
+pub(crate) async fn copy(text: String) -> bool {
+    let navigator = leptos::prelude::window().navigator();
+    // There is none where the page is not trusted: over plain HTTP from another machine.
+    let is_there = js_sys::Reflect::get(&navigator, &"clipboard".into())
+        .is_ok_and(|clipboard| clipboard.is_object());
+    if is_there
+        && wasm_bindgen_futures::JsFuture::from(navigator.clipboard().write_text(&text))
+            .await
+            .is_ok()
+    {
+        return true;
+    }
+    copy_selected(&text).unwrap_or(false)
+}
+
+/// The old way: what is selected is copied. Within a dialog, because nothing outside of one that is open can be selected.
+fn copy_selected(text: &str) -> Option<bool> {
+    let document = leptos::prelude::document();
+    let area = document.create_element("textarea").ok()?;
+    let area: web_sys::HtmlTextAreaElement = area.dyn_into().ok()?;
+    area.set_value(text);
+    area.set_class_name("off-screen");
+    let place = document.query_selector("dialog[open]").ok().flatten();
+    let place = place.or_else(|| document.body().map(Into::into))?;
+    let before = document.active_element();
+    place.append_child(&area).ok()?;
+    area.select();
+    let document: web_sys::HtmlDocument = document.dyn_into().ok()?;
+    let is_copied = document.exec_command("copy").unwrap_or(false);
+    area.remove();
+    if let Some(before) = before.and_then(|element| element.dyn_into::<web_sys::HtmlElement>().ok())
+    {
+        // It fails when the element is not shown any more.
+        let _ = before.focus();
+    }
+    Some(is_copied)
+}
+
+/// An address with this page's origin before it.
+pub(crate) fn absolute(path: &str) -> String {
+    let origin = leptos::prelude::window().location().origin();
+    format!("{}{path}", origin.unwrap_or_default())
+}
+
+/// `/` is the list of orders: one address, so that looking for something there stays on the same view.
+pub(crate) fn go_home() -> Option<()> {
+    let location = leptos::prelude::window().location();
+    if location.pathname().ok()? == "/" {
+        let to = format!(
+            "/orders{}{}",
+            location.search().ok()?,
+            location.hash().ok()?
+        );
+        let history = leptos::prelude::window().history().ok()?;
+        history
+            .replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&to))
+            .ok()?;
+    }
+    Some(())
 }
 
 /// Moves the focus to the first element of this selector.

@@ -5,6 +5,7 @@ mod browser;
 mod live;
 mod pages;
 mod parts;
+mod places;
 mod session;
 mod shell;
 mod stats;
@@ -14,5 +15,6 @@ use leptos::prelude::*;
 fn main() {
     console_error_panic_hook::set_once();
     browser::remove_loading_shell();
+    let _ = browser::go_home();
     leptos::mount::mount_to_body(|| view! { <shell::App/> });
 }

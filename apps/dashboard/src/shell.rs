@@ -12,6 +12,7 @@ use crate::pages::{
     overview::Overview, stock::Stock,
 };
 use crate::parts::Dialog;
+use crate::places::{Places, follow};
 use crate::session::{Session, use_session};
 use crate::stats::{Sampled, use_stats};
 
@@ -19,21 +20,21 @@ use crate::stats::{Sampled, use_stats};
 pub(crate) fn App() -> impl IntoView {
     provide_context(Session::begin());
     provide_context(Sampled::begin());
+    provide_context(Places::begin());
     view! {
         <Router>
+            <Follow/>
             <a class="skip" href="#main">"Skip to the content"</a>
             <div class="frame">
                 <Navigation/>
                 <main id="main" tabindex="-1">
                     <Outage/>
                     <Routes fallback=|| view! { <Nowhere/> }>
-                        <Route path=path!("/") view=Orders/>
                         <Route path=path!("/orders") view=Orders/>
                         <Route path=path!("/orders/:id") view=OrderPage/>
                         <Route path=path!("/overview") view=Overview/>
                         <Route path=path!("/new") view=NewOrder/>
-                        <Route path=path!("/dead-letters") view=Letters/>
-                        <Route path=path!("/dead-letters/:id") view=Letters/>
+                        <Route path=path!("/dead-letters/:id?") view=Letters/>
                         <Route path=path!("/stock") view=Stock/>
                         <Route path=path!("/audit") view=Audit/>
                     </Routes>
@@ -41,6 +42,11 @@ pub(crate) fn App() -> impl IntoView {
             </div>
         </Router>
     }
+}
+
+#[component]
+fn Follow() -> impl IntoView {
+    follow();
 }
 
 #[component]
@@ -52,14 +58,10 @@ fn Navigation() -> impl IntoView {
             .with(|stats| stats.as_ref().map_or(0, |stats| stats.dead_letters.waiting))
     };
     let location = use_location();
-    let is_orders = move || {
-        location
-            .pathname
-            .with(|path| path == "/" || path.starts_with("/orders"))
-    };
+    let is_orders = move || location.pathname.with(|path| path.starts_with("/orders"));
     view! {
         <nav class="side" aria-label="Views">
-            <A href="/" attr:class="brand">
+            <A href="/orders" attr:class="brand">
                 <svg viewBox="0 0 32 32" aria-hidden="true"><path d="M5 9h10a5 5 0 0 1 5 5v4a5 5 0 0 0 5 5h2"/><circle cx="5" cy="9" r="3"/><circle cx="27" cy="23" r="3"/></svg>
                 <span>"Sagaline"</span>
             </A>

@@ -19,6 +19,7 @@ pub(crate) struct Sampled {
     pub(crate) failure: RwSignal<Option<String>>,
     pub(crate) series: RwSignal<Series<FIGURES>>,
     pub(crate) now: RwSignal<Moment>,
+    is_asked: StoredValue<bool>,
 }
 
 impl Sampled {
@@ -28,6 +29,7 @@ impl Sampled {
             failure: RwSignal::new(None),
             series: RwSignal::new(Series::default()),
             now: RwSignal::new(browser::now()),
+            is_asked: StoredValue::new(false),
         };
         sampled.sample();
         set_interval(
@@ -43,8 +45,15 @@ impl Sampled {
     }
 
     fn sample(self) {
+        // One at a time: a later answer is never overtaken by an earlier one, and who is slow is not asked more.
+        if self.is_asked.get_value() {
+            return;
+        }
+        self.is_asked.set_value(true);
         spawn_local(async move {
-            match api::get::<Stats>(&format!("{}/stats", api::READ_MODEL)).await {
+            let answer = api::get::<Stats>(&format!("{}/stats", api::READ_MODEL)).await;
+            self.is_asked.set_value(false);
+            match answer {
                 Ok(stats) => {
                     self.series
                         .update(|series| series.add(js_sys::Date::now() / 1_000.0, row(&stats)));

@@ -58,6 +58,9 @@ pub fn offers(state: &State, events: &[Entry]) -> Vec<Offer> {
             .iter()
             .any(|entry| entry.r#type.contains("OrderShipped"));
     let next = state.attempt + 1;
+    if is_asked(state, events) {
+        return Vec::new();
+    }
     match state.outcome {
         Outcome::Cancelled => {
             let step = failed_step(events, state.attempt);
@@ -91,6 +94,35 @@ pub fn offers(state: &State, events: &[Entry]) -> Vec<Offer> {
             is_grave: true,
         }],
     }
+}
+
+/// Whether something was asked of the current attempt that has been neither done nor refused: it is not asked twice.
+fn is_asked(state: &State, events: &[Entry]) -> bool {
+    let of_current = |entry: &&Entry| entry.attempt.unwrap_or(state.attempt) == state.attempt;
+    let is = |entry: &Entry, name: &str| entry.r#type.contains(name);
+    let asked = events.iter().filter(of_current).rfind(|entry| {
+        is(entry, "RetryRequested")
+            || is(entry, "CompensationRequested") && entry.details["decidedBy"].is_null()
+    });
+    let Some(asked) = asked else { return false };
+    let is_answered = |entry: &Entry| {
+        let answers = entry.causation_id.as_ref() == Some(&asked.event_id)
+            || entry.details["commandId"].as_str() == Some(&asked.event_id);
+        is(entry, "CommandRejected") && answers
+            || is(entry, "PaymentRefunded") && asked.at <= entry.at
+            || is(entry, "OrderRetried") && answers
+            // It could not be handled, and nobody will.
+            || is(entry, "DeadLetter")
+                && entry.status.as_deref() == Some("discarded")
+                && entry.details["originalEventId"].as_str() == Some(&asked.event_id)
+    };
+    let is_refund = asked.details["action"] == "refundPayment";
+    let is_over = match state.outcome {
+        Outcome::Pending => false,
+        // A cancel that came too late, or one that was carried out.
+        Outcome::Confirmed | Outcome::Cancelled => !is_refund && is(asked, "CompensationRequested"),
+    };
+    !is_over && !events.iter().any(is_answered)
 }
 
 /// The step that failed, which is the one to retry.
@@ -174,6 +206,50 @@ mod tests {
         assert_eq!(
             offered(Outcome::Cancelled, &["shipping.ShippingFailed.v1"]),
             [Action::Retry("shipping")]
+        );
+    }
+
+    #[test]
+    fn what_was_asked_is_not_offered_again_until_it_is_refused() {
+        let asked = |action: &str| Entry {
+            details: serde_json::json!({ "action": action, "requestedBy": "ann" }),
+            ..event("ops.CompensationRequested.v1")
+        };
+        let refused = Entry {
+            causation_id: Some("ops.CompensationRequested.v1".to_owned()),
+            ..event("ops.CommandRejected.v1")
+        };
+        let cancel = asked("releaseInventory");
+        assert!(offers(&state(Outcome::Pending), std::slice::from_ref(&cancel)).is_empty());
+        assert_eq!(
+            offers(&state(Outcome::Pending), &[cancel.clone(), refused.clone()]).len(),
+            1,
+            "it was refused"
+        );
+        assert_eq!(
+            offers(&state(Outcome::Confirmed), std::slice::from_ref(&cancel)).len(),
+            1,
+            "it shipped first, and can be refunded"
+        );
+        assert_eq!(
+            offers(&state(Outcome::Cancelled), &[cancel]).len(),
+            1,
+            "it was undone, and can be retried"
+        );
+        let refund = asked("refundPayment");
+        assert!(offers(&state(Outcome::Confirmed), std::slice::from_ref(&refund)).is_empty());
+        assert_eq!(
+            offers(&state(Outcome::Confirmed), &[refund, refused]).len(),
+            1
+        );
+        let ruling = Entry {
+            details: serde_json::json!({ "action": "releaseInventory", "decidedBy": "shipping-service" }),
+            ..event("ops.CompensationRequested.v1")
+        };
+        assert_eq!(
+            offers(&state(Outcome::Pending), &[ruling]).len(),
+            1,
+            "nobody asked for it here"
         );
     }
 

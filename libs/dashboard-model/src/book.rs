@@ -178,14 +178,15 @@ impl Standing {
         }
     }
 
-    /// The query of the read model that gives them; it has none for parked ones.
+    /// The query of the read model that gives them.
     pub const fn query(self) -> &'static str {
         match self {
-            Self::All | Self::Parked => "",
+            Self::All => "",
             Self::InFlight => "&outcome=PENDING",
             Self::Confirmed => "&outcome=CONFIRMED",
             Self::Cancelled => "&outcome=CANCELLED",
             Self::Stalled => "&stalled=true",
+            Self::Parked => "&parked=true",
         }
     }
 }

@@ -5,6 +5,9 @@ use std::collections::VecDeque;
 /// Samples that are kept: an hour, one per second.
 const KEPT_MAX: usize = 3_600;
 
+/// Between samples further apart than this nobody looked, and no line is drawn: nothing is known of that time.
+const GAP_S: f64 = 5.0;
+
 /// The latest samples of several figures, one row per second.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Series<const N: usize> {
@@ -24,6 +27,20 @@ impl<const N: usize> Series<N> {
     pub fn window(&self, figure: usize, now_s: f64, window_s: f64) -> Vec<(f64, f64)> {
         let rows = self.rows.iter().filter(|(at, _)| now_s - at <= window_s);
         rows.map(|(at, row)| (now_s - at, row[figure])).collect()
+    }
+
+    /// One figure as it was at so many seconds, if somebody looked then.
+    pub fn at(&self, figure: usize, at_s: f64) -> Option<f64> {
+        let (at, row) = self
+            .rows
+            .iter()
+            .min_by(|(a, _), (b, _)| (a - at_s).abs().total_cmp(&(b - at_s).abs()))?;
+        ((at - at_s).abs() <= GAP_S).then(|| row[figure])
+    }
+
+    /// When the first row was added that is still kept.
+    pub fn first_s(&self) -> Option<f64> {
+        self.rows.front().map(|(at, _)| *at)
     }
 
     /// The latest row.
@@ -61,11 +78,14 @@ pub fn path(
 ) -> String {
     use std::fmt::Write as _;
     let mut path = String::with_capacity(samples.len() * 12);
-    for (at, (ago, value)) in samples.iter().enumerate() {
+    let mut before = f64::INFINITY;
+    for (ago, value) in samples {
         let x = width * (1.0 - ago / window_s);
         let y = height * (1.0 - (value / axis.max).clamp(0.0, 1.0));
         // Writing to a string cannot fail.
-        let _ = write!(path, "{}{x:.1} {y:.1}", if at == 0 { "M" } else { "L" });
+        let is_begin = before - ago > GAP_S;
+        let _ = write!(path, "{}{x:.1} {y:.1}", if is_begin { "M" } else { "L" });
+        before = *ago;
     }
     path
 }
@@ -89,6 +109,23 @@ mod tests {
                 "{largest}"
             );
         }
+    }
+
+    #[test]
+    fn no_line_is_drawn_through_a_time_of_which_nothing_is_known() {
+        let mut series = Series::<1>::default();
+        for second in [0_u32, 1, 60, 61] {
+            series.add(second.into(), [1.0]);
+        }
+        let drawn = path(
+            &series.window(0, 61.0, 61.0),
+            Axis { max: 1.0 },
+            61.0,
+            (61.0, 10.0),
+        );
+        assert_eq!(drawn, "M0.0 0.0L1.0 0.0M60.0 0.0L61.0 0.0");
+        assert_eq!(series.at(0, 30.0), None);
+        assert_eq!(series.at(0, 59.0), Some(1.0));
     }
 
     #[test]

@@ -12,6 +12,9 @@ use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 use wasm_bindgen_cli_support::Bindgen;
 
+/// All that a browser loads, compressed, in bytes.
+const COMPRESSED_MAX: u64 = 500_000;
+
 fn main() -> Result<()> {
     let arguments: Vec<PathBuf> = env::args_os().skip(1).map(PathBuf::from).collect();
     let [wasm, assets, out, rest @ ..] = arguments.as_slice() else {
@@ -22,12 +25,32 @@ fn main() -> Result<()> {
         fs::remove_dir_all(&scratch)?;
     }
     fs::create_dir_all(scratch.join("assets"))?;
+    let is_shrunk = !rest.is_empty();
     pack(wasm, assets, &scratch, rest.first().map(PathBuf::as_path))?;
+    let size = compressed_size(&scratch)? + compressed_size(&scratch.join("assets"))?;
+    println!("{size:>19}  all of it, of {COMPRESSED_MAX} at most");
+    // Without wasm-opt it is larger, which is good enough for who cannot have it.
+    ensure!(
+        size <= COMPRESSED_MAX || !is_shrunk,
+        "the dashboard has {size} bytes compressed, more than {COMPRESSED_MAX}: what was added that is so large?"
+    );
     // What is there stays whole until the new one is.
     if out.exists() {
         fs::remove_dir_all(out)?;
     }
     fs::rename(&scratch, out).with_context(|| format!("{} cannot be put in place", out.display()))
+}
+
+/// Of the files in a folder that are sent compressed.
+fn compressed_size(folder: &Path) -> Result<u64> {
+    let mut size = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.path().extension().is_some_and(|it| it == "br") {
+            size += entry.metadata()?.len();
+        }
+    }
+    Ok(size)
 }
 
 fn pack(wasm: &Path, assets: &Path, out: &Path, wasm_opt: Option<&Path>) -> Result<()> {

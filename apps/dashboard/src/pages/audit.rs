@@ -6,7 +6,7 @@ use leptos::task::spawn_local;
 use leptos_router::components::A;
 use sagaline_views::AuditEntry;
 
-use crate::api::{self, READ_MODEL, Sender};
+use crate::api::{self, READ_MODEL, Sender, Turns};
 use crate::parts::{Ago, Failed, Loading, Pill};
 use crate::session::use_session;
 
@@ -16,14 +16,21 @@ pub(crate) fn Audit() -> impl IntoView {
     let entries = RwSignal::new(None::<Vec<AuditEntry>>);
     let next = RwSignal::new(None::<String>);
     let failure = RwSignal::new(None::<String>);
+    let turns = Turns::new();
     let load = move |url: String| {
+        let Some(turn) = turns.take() else { return };
         spawn_local(async move {
             let token = session.token();
             let sender = Sender {
                 token: token.as_deref(),
                 key: None,
             };
-            match api::get_as::<Vec<AuditEntry>>(&format!("{READ_MODEL}{url}"), sender).await {
+            let answer =
+                api::get_as::<Vec<AuditEntry>>(&format!("{READ_MODEL}{url}"), sender).await;
+            if !turn.counts() {
+                return;
+            }
+            match answer {
                 Ok(page) => {
                     failure.try_set(None);
                     entries

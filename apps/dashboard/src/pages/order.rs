@@ -4,19 +4,22 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use dashboard_model::{Kind, Timeline, Tone, draw, duration, exact, lane, name, offers, said};
+use dashboard_model::{
+    Kind, Timeline, Tone, curl, draw, duration, exact, lane, name, offers, said, waiting_behind,
+};
 use leptos::prelude::*;
-use leptos::task::spawn_local;
 use leptos_router::components::A;
-use leptos_router::hooks::use_params_map;
+use leptos_router::hooks::{use_navigate, use_params_map};
 use sagaline_views::{Entry, Order, Outcome, Told};
 
-use crate::api::{self, ORDER, READ_MODEL};
+use crate::api::{self, ORDER, READ_MODEL, Reader};
+use crate::browser;
 use crate::live::{Link, Stream};
 use crate::parts::{
     Ago, Asked, Command, Confirm, CopyButton, Failed, LinkState, Loading, OutcomePill, Pill,
     StatusPill,
 };
+use crate::places::use_places;
 use crate::session::use_session;
 
 /// How long events are collected before the document is read again.
@@ -40,11 +43,12 @@ struct One {
     order: RwSignal<Option<Order>>,
     failure: RwSignal<Option<(u16, String)>>,
     chosen: RwSignal<Option<String>>,
+    reader: Reader,
 }
 
 impl One {
     fn read(self) {
-        spawn_local(async move {
+        self.reader.ask(move || async move {
             let Some(id) = self.id.try_get_value() else {
                 return;
             };
@@ -71,6 +75,7 @@ fn OneOrder(id: String) -> impl IntoView {
         order: RwSignal::new(None),
         failure: RwSignal::new(None),
         chosen: RwSignal::new(None),
+        reader: Reader::new(),
     };
     let (link, set_link) = signal(Link::Connecting);
     let is_due = Rc::new(Cell::new(false));
@@ -107,10 +112,11 @@ fn OneOrder(id: String) -> impl IntoView {
                 <h1 class="mono">{id.clone()}</h1>
                 <CopyButton text={let id = id.clone(); move || id.clone()} label="Copy id"/>
                 <LinkState link/>
+                <Elsewhere id=id.clone()/>
             </header>
             <Show when=is_known fallback=move || view! { <Unknown one/> }>
                 <Facts one events/>
-                <Waiting one/>
+                <Waiting one events/>
                 <Lanes one events/>
                 <div class="below">
                     <Events one events/>
@@ -118,6 +124,37 @@ fn OneOrder(id: String) -> impl IntoView {
                 </div>
             </Show>
         </section>
+    }
+}
+
+/// Another order: the one above or below in the list that was looked at last, or any by its id.
+#[component]
+fn Elsewhere(id: String) -> impl IntoView {
+    let places = use_places();
+    let beside = Memo::new(move |_| places.beside(&id));
+    let navigate = use_navigate();
+    let text = RwSignal::new(String::new());
+    let go = move |event: leptos::ev::SubmitEvent| {
+        event.prevent_default();
+        let id = text.get_untracked().trim().to_owned();
+        if !id.is_empty() {
+            let to = format!("/orders/{}", js_sys::encode_uri_component(&id));
+            navigate(&to, leptos_router::NavigateOptions::default());
+        }
+    };
+    let step = |id: Option<String>, class: &'static str, said: &'static str, sign: &'static str| {
+        id.map(|id| view! {
+            <A href=format!("/orders/{}", js_sys::encode_uri_component(&id)) attr:class=format!("button small {class}")
+                attr:title=format!("{said}: {id}") attr:aria-label=format!("{said}: {id}")>{sign}</A>
+        })
+    };
+    view! {
+        <form class="elsewhere" role="search" on:submit=go>
+            {move || step(beside.get().0, "above", "The order above in the list", "↑")}
+            {move || step(beside.get().1, "below-it", "The order below in the list", "↓")}
+            <input type="search" id="search" placeholder="Go to an order by its id" aria-label="Go to an order by its id" autocomplete="off"
+                prop:value=text on:input=move |event| text.set(event_target_value(&event))/>
+        </form>
     }
 }
 
@@ -212,9 +249,9 @@ fn Facts(one: One, events: Memo<Vec<Entry>>) -> impl IntoView {
                 <Show when=move || !session.is_signed_in() && !offered.with(Vec::is_empty)>
                     <span class="hint">"Sign in to act"</span>
                 </Show>
-                <CopyButton label="Copy as curl" text=move || format!(
-                    "curl {}{READ_MODEL}/orders/{}", window().location().origin().unwrap_or_default(),
-                    js_sys::encode_uri_component(&one.id.get_value()))/>
+                <CopyButton label="Copy as curl" text=move || curl(&browser::absolute(&format!(
+                    "{READ_MODEL}/orders/{}", js_sys::encode_uri_component(&one.id.get_value()))), None)/>
+                <CopyButton label="Copy JSON" text=move || one.order.with(|order| serde_json::to_string_pretty(order).unwrap_or_default())/>
             </div>
             <p class="answer" role="status">
                 {move || match asked.get() {
@@ -227,29 +264,52 @@ fn Facts(one: One, events: Memo<Vec<Entry>>) -> impl IntoView {
     }
 }
 
-/// What waits for an operator.
+/// What waits for an operator, and what waits behind that.
 #[component]
-fn Waiting(one: One) -> impl IntoView {
+fn Waiting(one: One, events: Memo<Vec<Entry>>) -> impl IntoView {
     move || {
         let order = one.order.get()?;
+        let events = events.get();
         let letters = order
             .dead_letters
             .into_iter()
             .filter(|letter| letter.status == "dead");
         let shown = letters.map(|letter| {
             let consumer = letter.consumer.unwrap_or_default();
-            let to = letter.dead_letter_id.map_or_else(|| "/dead-letters".to_owned(), |id| format!("/dead-letters/{id}"));
+            let id = letter.dead_letter_id.unwrap_or_default();
+            let behind = behind(&consumer, &id, &events);
+            let to = format!("/dead-letters/{id}");
             view! {
-                <p class="parked">
+                <div class="parked">
                     <Pill tone=Tone::Waiting text="Parked"/>
-                    <span>
-                        <strong>{consumer}</strong> " could not handle a message from " <span class="mono">{letter.topic}</span> ": " {letter.error}
-                        ". Later events of this order wait there. " <A href=to>"Look at it"</A>
-                    </span>
-                </p>
+                    <div>
+                        <p><strong>{consumer.clone()}</strong> " could not handle a message from " <span class="mono">{letter.topic}</span> ": " {letter.error} ". " <A href=to>"Look at it"</A></p>
+                        <p class="quiet">{behind}</p>
+                    </div>
+                </div>
             }
         });
         Some(shown.collect_view())
+    }
+}
+
+/// What waits at this service behind this letter, in words.
+fn behind(consumer: &str, letter: &str, events: &[Entry]) -> String {
+    let died = events.iter().find(|entry| {
+        Kind::of(entry) == Kind::Dead
+            && entry.details["consumer"].as_str() == Some(consumer)
+            && entry.details["deadLetterId"]
+                .as_str()
+                .is_none_or(|id| id == letter)
+            && entry.status.as_deref() == Some("dead")
+    });
+    let behind = died.map(|died| waiting_behind(consumer, died.at, events));
+    match behind.as_deref() {
+        None | Some([]) => "Later events of this order will wait there.".to_owned(),
+        Some(behind) => {
+            let names: Vec<String> = behind.iter().map(|entry| name(entry)).collect();
+            format!("Waiting behind it: {}.", names.join(", "))
+        }
     }
 }
 

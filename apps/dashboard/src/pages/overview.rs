@@ -4,6 +4,7 @@ use dashboard_model::{axis, count, duration, path, rate};
 use leptos::prelude::*;
 use leptos_router::components::A;
 use sagaline_views::Stats;
+use wasm_bindgen::JsCast;
 
 use crate::parts::Loading;
 use crate::stats::use_stats;
@@ -111,27 +112,74 @@ fn Chart(
                 .map(|row| figures.with_value(|figures| said(row[figures[at].0])))
         })
     };
+    // Seconds before now that the pointer shows.
+    let pointed = RwSignal::new(None::<f64>);
+    let point = move |event: web_sys::PointerEvent| {
+        let plot = event
+            .current_target()
+            .and_then(|plot| plot.dyn_into::<web_sys::Element>().ok());
+        let Some(plot) = plot else { return };
+        let place = plot.get_bounding_client_rect();
+        let part = (f64::from(event.client_x()) - place.left()) / place.width().max(1.0);
+        pointed.set(Some(
+            (1.0 - part.clamp(0.0, 1.0)) * window_s.get_untracked(),
+        ));
+    };
+    let told = move |at: usize| match pointed.get() {
+        None => latest(at),
+        Some(ago_s) => {
+            let now_s = js_sys::Date::now() / 1_000.0;
+            let figure = figures.with_value(|figures| figures[at].0);
+            stats
+                .series
+                .with(|series| series.at(figure, now_s - ago_s).map(said))
+        }
+    };
+    let spoken = move || {
+        let names = figures.get_value();
+        let parts: Vec<String> = names
+            .iter()
+            .enumerate()
+            .filter_map(|(at, (_, name, _))| Some(format!("{name} {}", latest(at)?)))
+            .collect();
+        format!("{title} over time. Now: {}", parts.join(", "))
+    };
+    let since = move || {
+        stats.series.with(|series| {
+            let first = series.first_s()?;
+            let span_s = js_sys::Date::now() / 1_000.0 - first;
+            (span_s < window_s.get())
+                .then(|| format!("measured for {}", duration((span_s * 1_000.0).max(1_000.0))))
+        })
+    };
     view! {
         <figure class="chart">
             <figcaption>
                 <h2>{title} <span class="quiet">{unit}</span></h2>
                 <ul class="legend">
                     {figures.get_value().into_iter().enumerate().map(|(at, (_, name, class))| view! {
-                        <li class=class><span class="swatch" aria-hidden="true"></span>{name} " " <strong class="mono">{move || latest(at)}</strong></li>
+                        <li class=class><span class="swatch" aria-hidden="true"></span>{name} " " <strong class="mono">{move || told(at).unwrap_or_else(|| "–".to_owned())}</strong></li>
                     }).collect_view()}
                 </ul>
             </figcaption>
-            <svg viewBox=format!("-52 -8 {} {}", WIDTH + 60.0, HEIGHT + 30.0) role="img" aria-label=format!("{title} over time")>
-                {[0.0, 0.5, 1.0].map(|part| view! {
-                    <line class="grid" x1="0" x2=WIDTH y1=HEIGHT * (1.0 - part) y2=HEIGHT * (1.0 - part)/>
-                    <text class="tick" x="-8" y=HEIGHT * (1.0 - part) + 4.0>{move || said(lines.get().0 * part)}</text>
-                }).collect_view()}
-                <text class="tick left" x="0" y=HEIGHT + 18.0>{move || format!("{} ago", duration(window_s.get() * 1_000.0))}</text>
-                <text class="tick" x=WIDTH y=HEIGHT + 18.0>"now"</text>
-                {figures.get_value().into_iter().enumerate().map(|(at, (_, _, class))| view! {
-                    <path class=format!("line {class}") d=move || lines.with(|lines| lines.1.get(at).cloned().unwrap_or_default())/>
-                }).collect_view()}
-            </svg>
+            <div class="plot">
+                <div class="ticks" aria-hidden="true">
+                    {[1.0, 0.5, 0.0].map(|part| view! { <span>{move || said(lines.get().0 * part)}</span> }).collect_view()}
+                </div>
+                <svg viewBox=format!("0 0 {WIDTH} {HEIGHT}") preserveAspectRatio="none" role="img" aria-label=spoken
+                    on:pointermove=point on:pointerleave=move |_| pointed.set(None)>
+                    {[0.0, 0.5, 1.0].map(|part| view! { <line class="grid" x1="0" x2=WIDTH y1=HEIGHT * (1.0 - part) y2=HEIGHT * (1.0 - part)/> }).collect_view()}
+                    {figures.get_value().into_iter().enumerate().map(|(at, (_, _, class))| view! {
+                        <path class=format!("line {class}") d=move || lines.with(|lines| lines.1.get(at).cloned().unwrap_or_default())/>
+                    }).collect_view()}
+                    {move || pointed.get().map(|ago_s| { let x = WIDTH * (1.0 - ago_s / window_s.get()); view! { <line class="pointed" x1=x x2=x y1="0" y2=HEIGHT/> } })}
+                </svg>
+                <p class="times" aria-hidden="true">
+                    <span>{move || format!("{} ago", duration(window_s.get() * 1_000.0))}</span>
+                    <span>{since}</span>
+                    <span>{move || pointed.get().map_or_else(|| "now".to_owned(), |ago_s| format!("{} ago", duration(ago_s * 1_000.0)))}</span>
+                </p>
+            </div>
         </figure>
     }
 }
@@ -140,17 +188,15 @@ fn Chart(
 #[component]
 fn Funnel() -> impl IntoView {
     let stats = use_stats();
-    let steps: [(&str, &str, &[&str]); 6] = [
+    let steps: [(&str, &str, &[&str]); 7] = [
         ("Placed", "plain", &[]),
         ("Confirmed", "good", &["CONFIRMED"]),
         ("Cancelled", "bad", &["CANCELLED"]),
         ("– out of stock", "bad", &["INVENTORY_FAILED"]),
         ("– payment failed", "bad", &["PAYMENT_FAILED"]),
-        (
-            "– not shipped, paid back",
-            "undone",
-            &["SHIPPING_FAILED", "REFUNDED"],
-        ),
+        ("– not shipped", "undone", &["SHIPPING_FAILED"]),
+        // By what an order stands at: one that was confirmed and refunded later is among them.
+        ("Paid back", "undone", &["REFUNDED"]),
     ];
     view! {
         <figure class="chart">

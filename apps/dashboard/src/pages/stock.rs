@@ -6,7 +6,7 @@ use leptos::task::spawn_local;
 use sagaline_views::Product;
 use serde_json::json;
 
-use crate::api::{self, INVENTORY, Sender};
+use crate::api::{self, INVENTORY, Reader, Sender};
 use crate::browser;
 use crate::parts::{Dialog, Failed, Loading};
 use crate::session::use_session;
@@ -18,8 +18,9 @@ pub(crate) fn Stock() -> impl IntoView {
     let failure = RwSignal::new(None::<String>);
     let text = RwSignal::new(String::new());
     let restocked = RwSignal::new(None::<Product>);
+    let reader = Reader::new();
     let load = move || {
-        spawn_local(async move {
+        reader.ask(move || async move {
             match api::get::<Vec<Product>>(&format!("{INVENTORY}/products")).await {
                 Ok(loaded) => {
                     failure.try_set(None);
@@ -41,7 +42,8 @@ pub(crate) fn Stock() -> impl IntoView {
         })
     });
     Effect::new(move |_| {
-        moved.track();
+        // Read, not only tracked: a memo that nobody reads never looks.
+        moved.with(|_| ());
         load();
     });
     let shown = move || {
@@ -73,8 +75,8 @@ pub(crate) fn Stock() -> impl IntoView {
                         <th scope="col" class="number">"Available"</th><th scope="col" class="number">"Reserved"</th><th scope="col" class="number">"Shipped"</th><th scope="col"><span class="quiet">"Restock"</span></th>
                     </tr></thead>
                     <tbody>
-                        <For each=shown key=|product| (product.sku.clone(), product.available, product.reserved, product.shipped) let:product>
-                            <ProductRow product restocked/>
+                        <For each=shown key=|product| product.sku.clone() let:product>
+                            <ProductRow product products restocked/>
                         </For>
                     </tbody>
                 </table>
@@ -85,22 +87,49 @@ pub(crate) fn Stock() -> impl IntoView {
     }
 }
 
+/// A row stays what it is while its numbers change, so nobody clicks beside it.
 #[component]
-fn ProductRow(product: Product, restocked: RwSignal<Option<Product>>) -> impl IntoView {
+fn ProductRow(
+    product: Product,
+    products: RwSignal<Option<Vec<Product>>>,
+    restocked: RwSignal<Option<Product>>,
+) -> impl IntoView {
     let session = use_session();
-    let whole = (product.available + product.reserved + product.shipped).max(1);
-    let low = product.available * 20 < whole;
-    let of_row = product.clone();
+    let (sku, name) = (product.sku.clone(), product.name.clone());
+    let now = {
+        let sku = sku.clone();
+        Memo::new(move |_| {
+            let latest = products.with(|products| {
+                let mut products = products.iter().flatten();
+                products.find(|product| product.sku == sku).cloned()
+            });
+            latest.unwrap_or_else(|| product.clone())
+        })
+    };
+    let low = move || {
+        now.with(|now| {
+            let whole = (now.available + now.reserved + now.shipped).max(1);
+            match now.available {
+                0 => Some("none left"),
+                available if available * 20 < whole => Some("low"),
+                _ => None,
+            }
+        })
+    };
+    let of = move |part: fn(&Product) -> u64| now.with(|now| count(part(now)));
     view! {
-        <tr data-sku=product.sku.clone()>
-            <td class="mono">{product.sku.clone()}</td>
-            <td>{product.name.clone()}</td>
-            <td class="mono number">{product.price.to_string()}</td>
-            <td class=if low { "mono number low" } else { "mono number" }>{count(product.available)}{low.then_some(view! { <span class="note">{if product.available == 0 { "none left" } else { "low" }}</span> })}</td>
-            <td class="mono number">{count(product.reserved)}</td>
-            <td class="mono number">{count(product.shipped)}</td>
+        <tr data-sku=sku.clone()>
+            <td class="mono">{sku.clone()}</td>
+            <td class="name">{name}</td>
+            <td class="mono number price" data-label="Price">{move || now.with(|now| now.price.to_string())}</td>
+            <td class=move || if low().is_some() { "mono number low" } else { "mono number" } data-label="Available">
+                {move || of(|product| product.available)}
+                {move || low().map(|said| view! { <span class="note">{said}</span> })}
+            </td>
+            <td class="mono number" data-label="Reserved">{move || of(|product| product.reserved)}</td>
+            <td class="mono number" data-label="Shipped">{move || of(|product| product.shipped)}</td>
             <td><button class="button small" disabled=move || !session.is_signed_in() title=move || if session.is_signed_in() { "" } else { "Sign in first" }
-                on:click=move |_| restocked.set(Some(of_row.clone()))>"Restock…"</button></td>
+                on:click=move |_| restocked.set(Some(now.get_untracked()))>"Restock…"</button></td>
         </tr>
     }
 }
@@ -140,8 +169,9 @@ fn Restock(restocked: RwSignal<Option<Product>>, then: Callback<()>) -> impl Int
                 "How many units? A whole number of 1 or more.".to_owned(),
             ));
         };
+        let sent = key.get_untracked();
         spawn_local(async move {
-            let (token, key) = (session.token(), key.get_untracked());
+            let (token, key) = (session.token(), sent);
             let sender = Sender {
                 token: token.as_deref(),
                 key: Some(&key),
@@ -153,7 +183,8 @@ fn Restock(restocked: RwSignal<Option<Product>>, then: Callback<()>) -> impl Int
             match api::post::<serde_json::Value>(&url, &json!({ "qty": units }), sender).await {
                 Ok(_) => {
                     is_open.try_set(false);
-                    then.run(());
+                    // The view may have been left meanwhile.
+                    then.try_run(());
                 }
                 Err(failure) => {
                     wrong.try_set(Some(failure.what));

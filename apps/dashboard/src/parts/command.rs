@@ -1,5 +1,6 @@
 //! Commands: asked for once, however often somebody clicks, and confirmed before they are sent.
 
+use dashboard_model::curl;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use sagaline_views::Accepted;
@@ -7,7 +8,7 @@ use serde_json::Value;
 
 use crate::api::{self, Sender};
 use crate::browser;
-use crate::parts::Dialog;
+use crate::parts::{CopyButton, Dialog};
 use crate::session::use_session;
 
 /// What is asked of a service.
@@ -66,8 +67,8 @@ pub(crate) fn Confirm(
             return;
         };
         asked.set(Asked::Sending);
+        let (token, key) = (session.token(), key.get_untracked());
         spawn_local(async move {
-            let (token, key) = (session.token(), key.get_untracked());
             let sender = Sender {
                 token: token.as_deref(),
                 key: Some(&key),
@@ -78,7 +79,8 @@ pub(crate) fn Confirm(
                     asked.try_set(Asked::Accepted(accepted.command_id));
                     is_open.try_set(false);
                     if let Some(then) = then {
-                        then.run(());
+                        // The view may have been left meanwhile.
+                        then.try_run(());
                     }
                 }
                 Err(failure) => {
@@ -105,6 +107,9 @@ pub(crate) fn Confirm(
             <p>{move || of(|command| command.consequence.clone())}</p>
             <p class="wrong" role="alert">{refused}</p>
             <div class="buttons">
+                <span class="first"><CopyButton label="Copy as curl" text=move || command.with(|command| command.as_ref().map(|command| {
+                    curl(&browser::absolute(&command.url), Some(&command.body))
+                }).unwrap_or_default())/></span>
                 <button type="button" class="button" on:click=move |_| is_open.set(false)>"Keep as it is"</button>
                 <button type="button" id="confirm"
                     class=move || if command.with(|c| c.as_ref().is_some_and(|c| c.is_grave)) { "button grave" } else { "button primary" }

@@ -6,6 +6,7 @@ pub(crate) use command::{Asked, Command, Confirm};
 
 use dashboard_model::{Tone, ago, exact, label, outcome_tone, status_tone};
 use leptos::prelude::*;
+use leptos::task::spawn_local;
 use sagaline_views::{Moment, Outcome, Status};
 
 use crate::live::Link;
@@ -102,19 +103,21 @@ pub(crate) fn Loading(#[prop(default = 6)] rows: usize) -> impl IntoView {
     }
 }
 
-/// A button that copies.
+/// A button that copies, and says whether it did.
 #[component]
 pub(crate) fn CopyButton(
     text: impl Fn() -> String + 'static,
     #[prop(into)] label: String,
 ) -> impl IntoView {
-    let copied = RwSignal::new(false);
-    let shown = label.clone();
+    let said = RwSignal::new(None::<&'static str>);
     view! {
         <button class="button small" type="button" on:click=move |_| {
-            crate::browser::copy(&text());
-            copied.set(true);
-            set_timeout(move || { copied.try_set(false); }, std::time::Duration::from_millis(1_500));
-        }>{move || if copied.get() { "Copied".to_owned() } else { shown.clone() }}</button>
+            let text = text();
+            spawn_local(async move {
+                let is_copied = crate::browser::copy(text).await;
+                said.try_set(Some(if is_copied { "Copied" } else { "Not copied: refused" }));
+                set_timeout(move || { said.try_set(None); }, std::time::Duration::from_millis(1_500));
+            });
+        }>{move || said.get().map_or_else(|| label.clone(), str::to_owned)}</button>
     }
 }

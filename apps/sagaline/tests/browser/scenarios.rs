@@ -78,6 +78,7 @@ pub async fn an_order_placed_in_the_form_is_followed_to_its_end(
     browser.shows(".wrong", "How many?").await?;
     browser.fill("input[name=qty]", "3").await?;
     browser.fill("input[name=customer]", "c-42").await?;
+    browser.run("window.neverReloaded = true").await?;
     browser.click("#place").await?;
     browser
         .until(
@@ -93,6 +94,10 @@ pub async fn an_order_placed_in_the_form_is_followed_to_its_end(
         .await?;
     let id = id.as_str().context("no id")?.to_owned();
     world.client.outcome(&id).await?;
+    ensure!(
+        browser.run("return window.neverReloaded").await? == true,
+        "the page was loaded again"
+    );
     Ok(())
 }
 
@@ -271,6 +276,219 @@ pub async fn poison_is_understood_edited_and_redriven_and_its_order_completes(
     browser.go(&format!("/orders/{id}")).await?;
     browser.shows(".facts", "Confirmed").await?;
     browser.shows(".node-name", "Dead, redriven").await
+}
+
+/// The first answer about the letters is held up until it is released.
+const HOLD_FIRST_LIST: &str = "
+    const fetch = window.fetch, held = new Promise(release => window.release = release);
+    let isFirst = true;
+    window.fetch = (url, init) => {
+        const answer = fetch(url, init);
+        if (!isFirst || !String(url).includes('/dead-letters?')) return answer;
+        isFirst = false;
+        return answer.then(async got => {
+            const text = await got.text();
+            window.isHeld = true;
+            await held;
+            setTimeout(() => window.isReleased = true, 50);
+            return new Response(text, { status: got.status, headers: got.headers });
+        });
+    };";
+
+/// Produces a message that no payment can be, with this key.
+async fn poison(world: &World, key: &str) -> Result<()> {
+    produce(
+        &world.client.addresses().kafka,
+        "payment.PaymentAuthorized.v1",
+        Some(key.as_bytes()),
+        Some(b"{\"total\": \"few\"}"),
+    )
+    .await?;
+    Ok(())
+}
+
+async fn waiting_letters(browser: &Browser) -> Result<u64> {
+    let script = "return +(document.querySelector('nav .badge')?.textContent ?? 0)";
+    browser.run(script).await?.as_u64().context("no number")
+}
+
+pub async fn a_dead_letter_that_comes_while_the_list_is_asked_for_is_shown(
+    world: &mut World,
+    browser: &Browser,
+) -> Result<()> {
+    browser.go("/stock").await?;
+    browser.run(HOLD_FIRST_LIST).await?;
+    let before = waiting_letters(browser).await?;
+    browser.click("nav a[href='/dead-letters']").await?;
+    browser
+        .until("the first list is held", "return window.isHeld === true")
+        .await?;
+    poison(world, "overtaking").await?;
+    browser
+        .until(
+            "one more waits",
+            &format!("return +(document.querySelector('nav .badge')?.textContent ?? 0) > {before}"),
+        )
+        .await?;
+    browser.run("window.release(); return null").await?;
+    browser.shows(".letter a", "overtaking").await?;
+    browser
+        .until(
+            "the first list has come",
+            "return window.isReleased === true",
+        )
+        .await?;
+    browser.shows(".letter a", "overtaking").await
+}
+
+pub async fn dead_letters_come_live_and_take_nothing_from_who_writes(
+    world: &mut World,
+    browser: &Browser,
+) -> Result<()> {
+    world.open(browser, "/dead-letters").await?;
+    browser.shows("h1", "Dead letters").await?;
+    browser.run("window.neverReloaded = true").await?;
+    poison(world, "live-first").await?;
+    browser.shows(".letter a", "live-first").await?;
+    let link = "//a[contains(., 'live-first')]";
+    browser
+        .page
+        .find(fantoccini::Locator::XPath(link))
+        .await?
+        .click()
+        .await?;
+    browser.click("#edit").await?;
+    browser
+        .fill("#payload", "{ \"orderId\": \"live-first\", \"note\": 1 }")
+        .await?;
+    browser
+        .run("window.written = document.querySelector('#payload'); return null")
+        .await?;
+    browser.click("#edit-check").await?;
+    browser.shows("#payload-refused", "amount").await?;
+    poison(world, "live-second").await?;
+    browser.shows(".letter a", "live-second").await?;
+    ensure!(
+        browser
+            .run("return window.written === document.querySelector('#payload') && window.written.value.includes('note') && window.neverReloaded")
+            .await?
+            == true,
+        "the editor was drawn anew, or what was written is lost"
+    );
+    Ok(())
+}
+
+pub async fn many_letters_are_tried_and_then_discarded_one_after_the_other(
+    world: &mut World,
+    browser: &Browser,
+) -> Result<()> {
+    world.open(browser, "/dead-letters").await?;
+    for n in 0..3 {
+        poison(world, &format!("bulk-{n}")).await?;
+    }
+    for n in 0..3 {
+        let key = format!("bulk-{n}");
+        browser.shows(".letter a", &key).await?;
+        browser
+            .run(&format!(
+                "[...document.querySelectorAll('.letter')].find(e => e.textContent.includes('{key}')).querySelector('input').click()"
+            ))
+            .await?;
+    }
+    browser.click("#bulk-redrive").await?;
+    browser.click("#bulk-try").await?;
+    browser.shows("#bulk-said", "nothing has been sent").await?;
+    browser.picture("dead-letters-bulk").await?;
+    browser.shows(".letter a", "bulk-2").await?;
+    browser.click("#bulk-close").await?;
+    browser.click("#bulk-discard").await?;
+    browser.click("#bulk-confirm").await?;
+    browser
+        .shows("#bulk-said", "Done: 3 of 3, 0 refused")
+        .await?;
+    browser.click("#bulk-close").await?;
+    browser
+        .until(
+            "they are gone",
+            "return ![...document.querySelectorAll('.letter')].some(e => e.textContent.includes('bulk-'))",
+        )
+        .await
+}
+
+pub async fn an_order_is_found_by_its_id_and_the_next_one_is_a_click_away(
+    world: &mut World,
+    browser: &Browser,
+) -> Result<()> {
+    let first = world.place("found-a", &[Fate::Ships]).await?;
+    world.client.outcome_is(&first, "CONFIRMED").await?;
+    let second = world.place("found-b", &[Fate::Ships]).await?;
+    world.client.outcome_is(&second, "CONFIRMED").await?;
+    // The printed address, and a search that keeps the focus from the first letter on.
+    browser.go("/").await?;
+    browser.shows(&row(&second), "Confirmed").await?;
+    browser.click("#search").await?;
+    browser
+        .page
+        .active_element()
+        .await?
+        .send_keys("found-")
+        .await?;
+    browser
+        .until(
+            "it stands in the address, and the search has the focus",
+            "return location.search === '?q=found-' && document.activeElement.id === 'search'",
+        )
+        .await?;
+    browser
+        .click(&format!("a[href='/orders/{second}']"))
+        .await?;
+    browser
+        .until(
+            "the tab has the order's name, and the focus is there",
+            &format!("return document.title.startsWith('{second}') && document.activeElement.id === 'main'"),
+        )
+        .await?;
+    browser
+        .click(&format!("a.below-it[href='/orders/{first}']"))
+        .await?;
+    browser.shows("h1", &first).await?;
+    browser.shows(".facts", "Confirmed").await?;
+    browser.page.back().await?;
+    browser.shows("h1", &second).await
+}
+
+pub async fn the_list_is_complete_again_after_the_feed_was_cut_off(
+    world: &mut World,
+    browser: &Browser,
+) -> Result<()> {
+    browser.go("/orders").await?;
+    browser.shows("#link-state", "Live").await?;
+    world.stack.kill_9("sagaline")?;
+    browser.shows("#link-state", "Connection lost").await?;
+    world.stack.restart("sagaline").await?;
+    let id = world.place("meanwhile", &[Fate::Ships]).await?;
+    browser.shows("#link-state", "Live").await?;
+    browser.shows(&row(&id), "Confirmed").await?;
+    browser
+        .until(
+            "nothing is complained about",
+            "return document.querySelector('.failed') === null",
+        )
+        .await
+}
+
+pub async fn a_token_in_the_address_signs_in_and_is_taken_out_of_it(
+    world: &mut World,
+    browser: &Browser,
+) -> Result<()> {
+    let token = world.stack.token("ann")?;
+    browser.go(&format!("/orders#token={token}")).await?;
+    browser.shows(".who", "ann").await?;
+    ensure!(
+        browser.run("return location.hash").await? == "",
+        "the token is still in the address"
+    );
+    Ok(())
 }
 
 pub async fn what_looks_like_html_stays_text(world: &mut World, browser: &Browser) -> Result<()> {

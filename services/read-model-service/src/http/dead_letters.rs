@@ -1,18 +1,18 @@
 //! Messages that could not be handled, and what operators decide about them.
 
 use axum::extract::{Request, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use sagaline_contracts::payload::RedriveAction;
 use sagaline_runtime::Outbound;
 use sagaline_service_kit::extract::{parse_json, read_body};
-use sagaline_service_kit::{Admin, Path, Problem, Query};
+use sagaline_service_kit::{Admin, Json, Path, Problem, Query};
 use sagaline_store::Stored;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::admin::accepted;
-use super::page::{Listing, json_response};
+use super::page::{Listing, json_response, parse_flag};
 use super::{App, RETRY_AFTER_S, store_is_down, unreadable};
 use crate::collections::DEAD_LETTERS;
 use crate::decisions;
@@ -109,19 +109,40 @@ pub(super) struct RedriveBody {
     payload: Option<Value>,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RedriveQuery {
+    dry_run: Option<String>,
+}
+
+/// The answer to a redrive that was only tried.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Checked {
+    /// Always true.
+    dry_run: bool,
+}
+
 /// `POST /admin/dead-letters/{deadLetterId}/redrive`: the body may be empty, or have a corrected payload.
 pub(super) async fn redrive(
     admin: Admin,
     State(app): State<App>,
     Path(id): Path<String>,
+    Query(query): Query<RedriveQuery>,
     request: Request,
 ) -> Result<Response, Problem> {
+    let is_dry = parse_flag("dryRun", query.dry_run.as_deref())? == Some(true);
     let body = read_body(request, &app).await?;
     let body: RedriveBody = if body.trim_ascii().is_empty() {
         RedriveBody::default()
     } else {
         parse_json(&body)?
     };
+    if is_dry {
+        let (_, plan) = considered(&app, &admin, &id, RedriveAction::Redrive, body.payload).await?;
+        plan.map_err(refused)?;
+        return Ok(Json(Checked { dry_run: true }).into_response());
+    }
     decide(&app, &admin, &id, RedriveAction::Redrive, body.payload).await
 }
 
@@ -134,13 +155,14 @@ pub(super) async fn discard(
     decide(&app, &admin, &id, RedriveAction::Discard, None).await
 }
 
-async fn decide(
+/// What would be done about a wish, or why nothing would, and the letter that it is about.
+async fn considered(
     app: &App,
     admin: &Admin,
     id: &str,
     action: RedriveAction,
     payload: Option<Value>,
-) -> Result<Response, Problem> {
+) -> Result<(PostMortem, Result<Plan, Refusal>), Problem> {
     // Until a rebuild has ended not all of a letter is there: not its order, not who waits for it.
     if is_rebuild_unfinished(&*app.ports.store)
         .await
@@ -164,7 +186,19 @@ async fn decide(
         payload,
         requested_by: admin.sub.clone(),
     };
-    let plan = match plan(&letter, order.as_ref(), wish, app.ports.clock.now()) {
+    let plan = plan(&letter, order.as_ref(), wish, app.ports.clock.now());
+    Ok((letter, plan))
+}
+
+async fn decide(
+    app: &App,
+    admin: &Admin,
+    id: &str,
+    action: RedriveAction,
+    payload: Option<Value>,
+) -> Result<Response, Problem> {
+    let (letter, plan) = considered(app, admin, id, action, payload).await?;
+    let plan = match plan {
         Ok(plan) => plan,
         Err(refusal) => {
             record_refusal(app, admin, &letter, action, &refusal).await;

@@ -5,7 +5,7 @@ use sagaline_contracts::OrderId;
 use sagaline_service_kit::Operation;
 use serde_json::{Value, json};
 
-use super::dead_letters::RedriveBody;
+use super::dead_letters::{Checked, RedriveBody};
 use super::rebuild::RebuildBody;
 use super::stats::StatsView;
 use crate::projection::Status;
@@ -56,6 +56,16 @@ pub(super) fn orders() -> Operation {
             "stalled",
             "Only orders that take too long, or only the others",
             json!({ "type": "boolean" }),
+        )
+        .query(
+            "parked",
+            "Only orders with messages that wait for an operator, or only the others",
+            json!({ "type": "boolean" }),
+        )
+        .query(
+            "q",
+            "Only orders with this in their id or reason, whatever its case",
+            json!({ "type": "string" }),
         )
         .answers::<Vec<OrderDocument<'_>>>(200, "A page of orders");
     link(described)
@@ -158,7 +168,13 @@ pub(super) fn redrive() -> Operation {
         "redriveDeadLetter",
         "Has the message handled again, as it was or corrected",
     )
+    .query(
+        "dryRun",
+        "Whether to say only if it would be taken (200), and send nothing",
+        json!({ "type": "boolean" }),
+    )
     .optional_body::<RedriveBody>()
+    .answers::<Checked>(200, "It would be taken; nothing was sent")
     .refuses(
         422,
         "The payload is no event, or of another order; `field` says what is wrong",

@@ -101,6 +101,15 @@ impl Listing<'_> {
     }
 }
 
+/// `true` or `false`, if anything.
+pub(super) fn parse_flag(name: &'static str, text: Option<&str>) -> Result<Option<bool>, Problem> {
+    let parse = |text: &str| {
+        text.parse()
+            .map_err(|_| Problem::bad_request(name, "must be true or false"))
+    };
+    text.map(parse).transpose()
+}
+
 fn parse_limit(limit: Option<&str>) -> Result<usize, Problem> {
     let Some(text) = limit else {
         return Ok(LIMIT_DEFAULT);

@@ -133,11 +133,12 @@ pub(super) async fn feed(
             .is_from_start()?
             .then_some(Timestamp::from_micros(i64::MIN)),
     };
+    let now = app.ports.clock.now();
     let reader = app.hub.feed.subscribe(form);
     let mut first = RETRY.as_bytes().to_vec();
-    first.push(b'\n');
+    // A client that is cut off before its first message resumes from here.
+    frame(&mut first, Some(&now.micros().to_string()), None);
     if let Some(since) = since {
-        let now = app.ports.clock.now();
         let states = missed_states(&app, since).await?;
         if !states.is_empty() {
             first.extend_from_slice(&chunk(form, &states, now));

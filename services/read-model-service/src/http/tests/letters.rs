@@ -80,6 +80,23 @@ async fn letters_are_listed_the_latest_first_and_filtered() {
 }
 
 #[tokio::test]
+async fn a_redrive_that_is_only_tried_says_what_would_be_said_and_sends_nothing() {
+    let world = World::new();
+    let letter = dead_letter("payment-service", json!({ "orderId": "o-1" }));
+    world.project(&[event("death", 1, None, letter)]).await;
+    let uri = "/admin/dead-letters/letter-1/redrive?dryRun=true";
+    let (status, body) = world.post(uri, "").await;
+    assert_eq!((status, body), (StatusCode::OK, json!({ "dryRun": true })));
+    let (status, body) = world
+        .post(uri, r#"{"payload":{"orderId":"o-1","amount":"much"}}"#)
+        .await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+    assert!(published(&world).is_empty());
+    let (_, letter) = world.get("/dead-letters/letter-1").await;
+    assert_eq!(letter["state"], "waiting");
+}
+
+#[tokio::test]
 async fn a_letter_of_a_service_is_redriven_as_it_was() {
     let world = World::new();
     world.project(&[numbered(1, "order-service")]).await;

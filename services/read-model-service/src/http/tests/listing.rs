@@ -95,6 +95,30 @@ async fn orders_are_filtered_by_status_outcome_and_both() {
 }
 
 #[tokio::test]
+async fn orders_are_found_by_what_is_in_their_id_or_reason_and_by_what_waits() {
+    let world = with_orders(9).await;
+    let o_4 = sagaline_contracts::OrderId::new("o-004").unwrap();
+    let letter = sagaline_contracts::payload::DeadLetter {
+        order_id: Some(o_4.clone()),
+        ..dead_letter("payment-service", serde_json::json!({ "orderId": "o-004" }))
+    };
+    let mut died = event("death", 1, None, letter);
+    died.correlation_id = o_4.to_string();
+    died.order_id = Some(o_4);
+    world.project(&[died]).await;
+    let all = |uri: &'static str| {
+        let world = &world;
+        async move { pages(world, uri).await.concat() }
+    };
+    assert_eq!(all("/orders?q=O-007").await, ["o-007"]);
+    let failed = names([6, 3, 0].into_iter());
+    assert_eq!(all("/orders?q=DECLINED&limit=2").await, failed);
+    assert_eq!(all("/orders?q=nothing%20has%20it").await.len(), 0);
+    assert_eq!(all("/orders?parked=true").await, ["o-004"]);
+    assert_eq!(all("/orders?parked=false").await.len(), 8);
+}
+
+#[tokio::test]
 async fn what_a_listing_cannot_do_is_refused_by_field() {
     let world = World::new();
     for (uri, field) in [
@@ -104,6 +128,7 @@ async fn what_a_listing_cannot_do_is_refused_by_field() {
         ("/orders?status=LOST", "status"),
         ("/orders?outcome=LOST", "outcome"),
         ("/orders?stalled=perhaps", "stalled"),
+        ("/orders?parked=perhaps", "parked"),
         ("/orders?cursor=%21", "cursor"),
         ("/orders?cursor=YWJj", "cursor"),
         ("/dead-letters?state=lost", "state"),

@@ -203,3 +203,19 @@ async fn a_reader_who_comes_while_the_read_model_is_rebuilt_is_told_what_the_reb
     world.post("/admin/rebuild", "").await;
     assert_eq!(client.read().len(), events.len());
 }
+
+#[tokio::test]
+async fn a_client_of_the_feed_that_was_cut_off_before_its_first_message_misses_nothing() {
+    let world = World::new();
+    let mut cut_off = Client::open(&world, "/orders/stream?batch=true", None).await;
+    assert!(cut_off.read().is_empty());
+    let id = cut_off.last_id.clone();
+    drop(cut_off);
+    let mut events = happy();
+    for event in &mut events {
+        event.timestamp = world.ports.clock.now();
+    }
+    world.project(&events).await;
+    let mut back = Client::open(&world, "/orders/stream?batch=true", id.as_deref()).await;
+    assert_eq!(back.read()[0][0]["orderId"], "o-1");
+}
