@@ -120,6 +120,7 @@ impl App {
     async fn record(&self, audit: Audit) -> Result<(), Problem> {
         let recorded = decisions::record(&*self.ports.store, audit).await;
         recorded.map_err(|outage| {
+            self.rebuilds.unshown.notify_one();
             tracing::warn!(
                 error = outage.chain(),
                 "an operator's action was not recorded"

@@ -103,6 +103,8 @@ pub enum RebuildError {
 pub struct Rebuilds {
     /// Held by the rebuild that is under way.
     pub(crate) running: Arc<tokio::sync::Mutex<()>>,
+    /// Rung when something was kept, or may have been, and could not be shown: it is shown as soon as the store takes it.
+    pub(crate) unshown: tokio::sync::Notify,
 }
 
 /// How many messages the topics do not have any more.

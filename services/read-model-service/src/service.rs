@@ -17,6 +17,10 @@ use crate::stats::Stats;
 
 /// How long to wait before the store is asked again after an outage.
 const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
+/// The same for what an operator did and wants to see.
+const SHOW_PAUSE: Duration = Duration::from_millis(250);
+/// A save that was given up may still arrive: what was kept is looked at once more after this.
+const SHOW_AGAIN: Duration = Duration::from_millis(3_500);
 
 /// How soon a rebuild elsewhere is noticed.
 const REBUILDS_INTERVAL: Duration = Duration::from_secs(5);
@@ -66,6 +70,7 @@ pub async fn run(
             count(&stats, &ports, &shutdown),
             finish_what_was_begun(&app, &shutdown),
             notice_rebuilds(&app, &shutdown),
+            show_what_was_kept(&app, &shutdown),
         );
         anyhow::Ok(())
     };
@@ -120,6 +125,28 @@ async fn notice_rebuilds(app: &App, shutdown: &CancellationToken) {
         biased;
         () = shutdown.cancelled() => {}
         () = noticing => {}
+    }
+}
+
+/// Shows what an operator did when it was kept and the store went away before it was shown. Nobody would come back to it: a letter
+/// that dies at one more service meanwhile is decided anew.
+pub(crate) async fn show_what_was_kept(app: &App, shutdown: &CancellationToken) {
+    let showing = async {
+        loop {
+            app.rebuilds.unshown.notified().await;
+            for wait in [Duration::ZERO, SHOW_AGAIN] {
+                tokio::time::sleep(wait).await;
+                while let Err(outage) = decisions::show_all(&*app.ports.store).await {
+                    tracing::debug!(error = outage.chain(), "what was kept cannot be shown yet");
+                    tokio::time::sleep(SHOW_PAUSE).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        () = shutdown.cancelled() => {}
+        () = showing => {}
     }
 }
 

@@ -53,6 +53,7 @@ pub(crate) struct World {
     pub(crate) stats: Arc<Stats>,
     pub(crate) projector: Projector,
     pub(crate) app: Router,
+    pub(crate) state: App,
     keys: JwtKeys,
     offset: AtomicI64,
 }
@@ -98,7 +99,8 @@ impl World {
             hub,
             stats,
             projector,
-            app: routes(app),
+            app: routes(app.clone()),
+            state: app,
             keys,
             offset: AtomicI64::new(0),
         }

@@ -116,6 +116,8 @@ impl<P: Participant, E: Effects<P>> Runner<P, E> {
             return looped.run(shutdown).await;
         };
         tokio::select! {
+            // In this order, so that a run can be repeated.
+            biased;
             ended = looped.run(shutdown) => ended,
             never = census.show_outbox(&gauge) => match never {},
         }

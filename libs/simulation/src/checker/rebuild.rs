@@ -1,8 +1,10 @@
 //! Invariant 6: a rebuilt read model is equal, byte by byte.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use anyhow::Result;
+use serde_json::Value;
 
 use crate::operators::rebuild;
 use crate::version::known_today;
@@ -21,7 +23,7 @@ pub(crate) async fn compare(world: &Arc<World>) -> Result<()> {
             .broken("rebuild: it did not end although everything is at rest".to_owned());
         return Ok(());
     }
-    let after = export(world).await?;
+    let after = without_new_rebuilds(&export(world).await?, &before);
     if before != after {
         let gone = before.lines().find(|line| !after.contains(*line));
         let new = after.lines().find(|line| !before.contains(*line));
@@ -35,6 +37,19 @@ pub(crate) async fn compare(world: &Arc<World>) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// What was exported after a rebuild, without what it wrote of itself into the audit: that is new, and has to be.
+fn without_new_rebuilds(after: &str, before: &str) -> String {
+    let known: HashSet<&str> = before.lines().collect();
+    let is_kept = |line: &&str| known.contains(line) || !is_rebuild(line);
+    let kept = after.lines().filter(is_kept);
+    kept.flat_map(|line| [line, "\n"]).collect()
+}
+
+fn is_rebuild(line: &str) -> bool {
+    serde_json::from_str::<Value>(line)
+        .is_ok_and(|line| line["collection"] == "audit" && line["document"]["command"] == "rebuild")
 }
 
 async fn export(world: &World) -> Result<String> {

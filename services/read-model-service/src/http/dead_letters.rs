@@ -216,6 +216,7 @@ async fn decide(
             decisions::keep(&*app.ports.store, discard)
                 .await
                 .map_err(|outage| {
+                    app.rebuilds.unshown.notify_one();
                     tracing::warn!(error = outage.chain(), "a decision could not be kept");
                     Problem::unavailable(
                         "the store did not take the decision; try again",

@@ -130,6 +130,8 @@ impl App {
         Some(tokio::spawn(async move {
             let rebuilt = rebuild_as(&app.ports, &request, REBUILD_PATIENCE).await;
             app.look_again().await;
+            // Its end is kept even when it could not be shown.
+            app.rebuilds.unshown.notify_one();
             match &rebuilt {
                 Ok(report) => tracing::info!(?report, "the read model is rebuilt"),
                 Err(error) => tracing::error!(

@@ -1,9 +1,13 @@
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use sagaline_contracts::payload::{DeadLetter, RedriveAction};
 use sagaline_contracts::{Event, EventType, Payload};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use crate::projection::PROJECTOR;
+use crate::service::show_what_was_kept;
 use crate::testing::World;
 use crate::testing::given::*;
 
@@ -303,6 +307,34 @@ async fn a_discard_that_was_cut_off_is_in_the_audit_once_the_letter_is_shown_as_
         }
     }
     panic!("the discard never came through");
+}
+
+#[tokio::test]
+async fn a_discard_that_was_kept_and_not_shown_is_shown_when_the_store_is_back() {
+    let world = World::new();
+    let poison = world.raw("payment.PaymentAuthorized.v1", None, b"nonsense");
+    sagaline_runtime::BatchHandler::handle(&world.projector, &[poison])
+        .await
+        .unwrap();
+    world.deliver_published().await;
+    let id = letters(&world, "").await[0]["deadLetterId"].clone();
+    let uri = format!("/admin/dead-letters/{}/discard", id.as_str().unwrap());
+    world.store.fail_after(1);
+    let (status, _) = world.post(&uri, "").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    world.store.fail_after(usize::MAX);
+    assert!(letters(&world, "?state=discarded").await.is_empty());
+    let shutdown = CancellationToken::new();
+    let shown = async {
+        while letters(&world, "?state=discarded").await.is_empty() || world.audit().await.is_empty()
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = show_what_was_kept(&world.state, &shutdown) => panic!("it ended by itself"),
+        shown = tokio::time::timeout(Duration::from_secs(10), shown) => shown.unwrap(),
+    }
 }
 
 #[tokio::test]
