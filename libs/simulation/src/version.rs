@@ -6,13 +6,10 @@ use crate::plan::Version;
 
 /// A field that nobody knows today.
 const UNKNOWN: &str = r#""ofTheNextVersion":{"why":["nobody",{"knows":1}]}"#;
+const PAYLOAD: &str = r#""payload":{"#;
+const DEAD_LETTER: &str = "ops.DeadLetter.v1";
 /// Objects that get it, besides the outermost one.
-const LEVELS: [&str; 4] = [
-    r#""payload":{"#,
-    r#""state":{"#,
-    r#""items":[{"#,
-    r#""applied":[{"#,
-];
+const LEVELS: [&str; 4] = [PAYLOAD, r#""state":{"#, r#""items":[{"#, r#""applied":[{"#];
 
 impl Version {
     /// What this version writes in the place of what today's does.
@@ -28,7 +25,12 @@ impl Version {
 /// Puts the unknown field at the beginning of every object that has a place for one. Text, so that everything else stays as it is.
 fn extended(text: &str) -> String {
     let mut wide = with_unknown(text, "{");
-    for level in LEVELS {
+    // A dead letter repeats a message as it came, whatever version tells of it.
+    let repeats = text.contains(DEAD_LETTER);
+    for level in LEVELS
+        .iter()
+        .filter(|level| !(repeats && **level == PAYLOAD))
+    {
         wide = with_unknown(&wide, level);
     }
     wide
