@@ -128,6 +128,7 @@ fn control(asked: &Asked, seeds: u64) -> Result<ExitCode> {
         seeds,
         jobs: asked.jobs,
         scale: Scale::default(),
+        coverage: false,
     };
     let found = search.run(|_| ())?;
     println!("{} of {} runs without a bug are clean", found.clean, seeds);
