@@ -78,6 +78,7 @@ type Inboxes = BTreeMap<String, HashMap<String, usize>>;
 pub(super) async fn check(world: &World, evidence: &mut Evidence) -> Result<()> {
     let mut complaints = Vec::new();
     let buried = dead_letters(evidence, &mut complaints);
+    let scattered = scattered(evidence);
     for (service, collection, kinds) in CONSUMES {
         let inboxes = inboxes(world, service, collection, &mut complaints).await?;
         let topics: BTreeSet<&str> = kinds
@@ -91,6 +92,7 @@ pub(super) async fn check(world: &World, evidence: &mut Evidence) -> Result<()> 
             buried: &buried,
             settled: evidence.settled,
             seen: HashSet::new(),
+            scattered: &scattered,
             last: HashMap::new(),
             complaints: &mut complaints,
         };
@@ -104,6 +106,19 @@ pub(super) async fn check(world: &World, evidence: &mut Evidence) -> Result<()> 
         evidence.complain(complaint);
     }
     Ok(())
+}
+
+/// Messages with copies in several partitions: published before there were more of them, and again afterwards.
+fn scattered(evidence: &Evidence) -> HashSet<(&str, &str)> {
+    let mut first = HashMap::new();
+    let mut scattered = HashSet::new();
+    for place in &evidence.places {
+        let message = (&*place.topic, &*place.id);
+        if *first.entry(message).or_insert(place.partition) != place.partition {
+            scattered.insert(message);
+        }
+    }
+    scattered
 }
 
 /// Nothing dies but poison, and each death is told under one id.
@@ -170,6 +185,7 @@ struct Desk<'a> {
     /// Otherwise what is not handled may still be.
     settled: bool,
     seen: HashSet<(&'a str, &'a str)>,
+    scattered: &'a HashSet<(&'a str, &'a str)>,
     /// The latest message of each order and topic, by partition: an order has several where there are more of them than there were.
     last: HashMap<(&'a str, &'a str, usize), (usize, &'a Place)>,
     complaints: &'a mut Vec<String>,
@@ -206,6 +222,10 @@ impl<'a> Desk<'a> {
         // A redrive is what ends a wait.
         let is_redrive = place.topic == EventType::RedriveRequested.as_str();
         if is_redrive || may_be_early(self.service, &place.topic) {
+            return;
+        }
+        // Which of its copies was handled nobody can tell when they are in several partitions.
+        if self.scattered.contains(&(&*place.topic, &*place.id)) {
             return;
         }
         // Later copies of a message do not count: it was handled when it came first.
