@@ -101,7 +101,7 @@ fn Behind(letter: DeadLetter) -> impl IntoView {
             }
         });
     }
-    let shown = move || {
+    move || {
         let order = order.get()?;
         let waiting = letter
             .consumers
@@ -122,8 +122,7 @@ fn Behind(letter: DeadLetter) -> impl IntoView {
         Some(
             view! { <h3>"What waits behind it"</h3><ul class="complaints">{lines.collect_view()}</ul> },
         )
-    };
-    shown
+    }
 }
 
 #[component]

@@ -142,8 +142,8 @@ pub(super) fn Filters(filter: Memo<Filter>) -> impl IntoView {
                 <span>"Status"</span>
                 <select id="status" on:change=move |event| {
                     let chosen = event_target_value(&event);
-                    let status = STATUSES.into_iter().find(|status| wire_name(*status) == chosen);
-                    status_go(Filter { status, ..filter.get_untracked() });
+                    let wanted = STATUSES.into_iter().find(|status| wire_name(*status) == chosen);
+                    status_go(Filter { status: wanted, ..filter.get_untracked() });
                 }>
                     <option value="">"Any"</option>
                     {STATUSES.map(|status| view! {
