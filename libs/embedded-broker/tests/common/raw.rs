@@ -31,14 +31,23 @@ impl RawClient {
     }
 
     pub async fn call<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
+        self.ask(version, request).await.unwrap()
+    }
+
+    /// Like [`call`](Self::call), of a broker that may hang up instead of answering.
+    pub async fn ask<R: Request>(
+        &mut self,
+        version: i16,
+        request: &R,
+    ) -> std::io::Result<R::Response> {
         let header = self.send(version, request).await;
-        let mut frame = self.receive().await;
+        let mut frame = self.try_receive().await?;
         let answered =
             ResponseHeader::decode(&mut frame, R::Response::header_version(version)).unwrap();
         assert_eq!(answered.correlation_id, header);
         let response = R::Response::decode(&mut frame, version).unwrap();
         assert!(frame.is_empty());
-        response
+        Ok(response)
     }
 
     /// Sends bytes as they are.
@@ -56,10 +65,14 @@ impl RawClient {
 
     /// The next frame.
     pub async fn receive(&mut self) -> Bytes {
-        let length = self.stream.read_i32().await.unwrap();
+        self.try_receive().await.unwrap()
+    }
+
+    async fn try_receive(&mut self) -> std::io::Result<Bytes> {
+        let length = self.stream.read_i32().await?;
         let mut frame = vec![0; usize::try_from(length).unwrap()];
-        self.stream.read_exact(&mut frame).await.unwrap();
-        Bytes::from(frame)
+        self.stream.read_exact(&mut frame).await?;
+        Ok(Bytes::from(frame))
     }
 
     async fn send<R: Request>(&mut self, version: i16, request: &R) -> i32 {
