@@ -9,9 +9,6 @@ use sagaline_contracts::{Event, EventId, Payload, Timestamp};
 
 use crate::{OrderView, Outcome, Refusal, action_name, step_name};
 
-/// How many attempts back a repeated click is recognised.
-const ATTEMPTS_BACK_MAX: u32 = 64;
-
 /// What an operator asks of an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -54,13 +51,14 @@ impl Command {
         }
     }
 
-    /// The command's id. Two clicks make one command: `key` is the `Idempotency-Key`, and without one whoever asks
-    /// (`sub`) is the key, for as long as the order is in this attempt.
+    /// The command's id. Two clicks make one command. With an `Idempotency-Key` (`key`) the id follows from the key, whatever became of
+    /// the order meanwhile: who decides a second click need not have heard of the first one's effect. Without one whoever
+    /// asks (`sub`) is the key, for as long as the order is in this attempt.
     pub fn id(&self, view: &OrderView, sub: &str, key: Option<&str>) -> EventId {
-        self.id_in(view, view.attempt, sub, key)
-    }
-
-    fn id_in(&self, view: &OrderView, attempt: u32, sub: &str, key: Option<&str>) -> EventId {
+        let attempt = match key {
+            Some(_) if !sagaline_saga::planted!("a key per attempt") => "any".to_owned(),
+            _ => view.attempt.to_string(),
+        };
         let command = format!("{}/{attempt}", self.name());
         sagaline_saga::command_id(&view.order_id, &command, &clicks_key(sub, key))
     }
@@ -76,18 +74,11 @@ impl Command {
         now: Timestamp,
         known: impl Fn(&EventId) -> bool,
     ) -> Result<Issued, Refusal> {
-        if let Some(key) = key {
-            let earliest = view.attempt.saturating_sub(ATTEMPTS_BACK_MAX).max(1);
-            let repeated = (earliest..=view.attempt)
-                .rev()
-                .map(|attempt| self.id_in(view, attempt, sub, Some(key)))
-                .find(known);
-            if let Some(id) = repeated {
-                return Ok(Issued::Before(id));
-            }
+        let id = self.id(view, sub, key);
+        if key.is_some() && known(&id) {
+            return Ok(Issued::Before(id));
         }
         self.check(view)?;
-        let id = self.id(view, sub, key);
         let event = event(view, id, now, self.payload(view, sub));
         Ok(Issued::Publish(Box::new(event)))
     }
@@ -287,10 +278,26 @@ mod tests {
             RETRY.id(&first, "ann", None),
             RETRY.id(&second, "ann", None)
         );
-        assert_ne!(
-            RETRY.id(&first, "ann", None),
-            Command::Retry(Step::Shipping).id(&first, "ann", None)
-        );
+        for key in [None, Some("k")] {
+            assert_ne!(
+                RETRY.id(&first, "ann", key),
+                Command::Retry(Step::Shipping).id(&first, "ann", key)
+            );
+        }
+    }
+
+    #[test]
+    fn a_key_names_one_command_whatever_attempt_the_order_is_in() {
+        let first = view(Outcome::Cancelled);
+        let second = OrderView {
+            attempt: 2,
+            ..first.clone()
+        };
+        // The second click meets a reader that knows of the next attempt and not of the first click.
+        let click = |view| RETRY.issue(view, "ann", Some("k"), NOW, nothing_known);
+        let ids =
+            [click(&first), click(&second)].map(|issued| issued.unwrap().command_id().clone());
+        assert_eq!(ids[0], ids[1]);
     }
 
     #[test]

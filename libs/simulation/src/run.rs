@@ -393,6 +393,9 @@ async fn unsettled(world: &World) -> Result<Vec<String>> {
         inventory_service::STOCK,
         payment_service::COLLECTION,
         shipping_service::COLLECTION,
+        // What was kept, and is not shown yet.
+        read_model_service::collections::KEPT_ACTIONS,
+        read_model_service::collections::ORPHAN_DISCARDS,
     ] {
         if let Some(due) = world.shelf.due(collection, i64::MAX, 1).await?.pop() {
             left.push(format!(

@@ -3,9 +3,12 @@
 //! No service waits for a dead letter that belongs to no order, so no event tells what was decided about it; nor does one tell of a
 //! rebuild, or of a decision that was refused. All of it is kept here, in collections of its own that a rebuild leaves alone
 //! and merges in again.
+//!
+//! What is kept is due until it is shown, like an event in an outbox: whoever kept it may end before it shows it, and a save that was
+//! given up may arrive late. Every instance looks for it from time to time.
 
 use sagaline_runtime::Outage;
-use sagaline_store::{Index, Store, Write};
+use sagaline_store::{Index, Store, Stored, Write};
 
 use crate::collections::{KEPT_ACTIONS, ORPHAN_DISCARDS};
 use crate::projection::{Audit, Kept, OrphanDiscard, PostMortem};
@@ -26,8 +29,8 @@ pub(crate) async fn keep(store: &dyn Store, discard: OrphanDiscard) -> Result<()
         expected: 0,
         body: body.into(),
         index: Index {
-            settled: true,
-            ..Index::default()
+            due: Some(discard.at.micros()),
+            ..shown()
         },
     };
     store.save(ORPHAN_DISCARDS, vec![write]).await?;
@@ -45,36 +48,63 @@ pub(crate) async fn record(store: &dyn Store, audit: Audit) -> Result<(), Outage
     merge_all(store, vec![audit]).await
 }
 
-/// Shows everything that was kept: after a rebuild, or a crash between keeping and showing.
+/// Shows everything that was kept: after a rebuild.
 pub(crate) async fn show_all(store: &dyn Store) -> Result<(), Outage> {
-    let mut after: Option<String> = None;
-    loop {
-        let page = store.scan(KEPT_ACTIONS, after.as_deref(), PAGE).await?;
-        let is_last = page.len() < PAGE;
-        after = page.last().map(|stored| stored.id.clone());
-        let parsed = page.iter().filter_map(|kept| Audit::parse(&kept.body).ok());
-        merge_all(store, parsed.collect()).await?;
-        if is_last {
-            break;
+    for collection in [KEPT_ACTIONS, ORPHAN_DISCARDS] {
+        let mut after: Option<String> = None;
+        loop {
+            let page = store.scan(collection, after.as_deref(), PAGE).await?;
+            show_page(store, collection, &page).await?;
+            if page.len() < PAGE {
+                break;
+            }
+            after = page.last().map(|stored| stored.id.clone());
         }
     }
-    show_discards(store).await
+    Ok(())
 }
 
-async fn show_discards(store: &dyn Store) -> Result<(), Outage> {
-    let mut after: Option<String> = None;
-    loop {
-        let page = store.scan(ORPHAN_DISCARDS, after.as_deref(), PAGE).await?;
-        let is_last = page.len() < PAGE;
-        after = page.last().map(|stored| stored.id.clone());
-        let parsed = page
-            .iter()
-            .filter_map(|stored| serde_json::from_slice(&stored.body).ok());
-        show(store, parsed.collect()).await?;
-        if is_last {
-            return Ok(());
+/// Shows what was kept and may not have been shown.
+pub(crate) async fn show_unshown(store: &dyn Store) -> Result<(), Outage> {
+    for collection in [KEPT_ACTIONS, ORPHAN_DISCARDS] {
+        loop {
+            let page = store.due(collection, i64::MAX, PAGE).await?;
+            show_page(store, collection, &page).await?;
+            // One that somebody has saved meanwhile stays due, and is looked at again the next time.
+            let writes = page.iter().map(|kept| Write {
+                id: kept.id.clone(),
+                expected: kept.version,
+                body: kept.body.clone(),
+                index: shown(),
+            });
+            if !page.is_empty() {
+                store.save(collection, writes.collect()).await?;
+            }
+            if page.len() < PAGE {
+                break;
+            }
         }
     }
+    Ok(())
+}
+
+/// How that is found which needs nothing any more: by its id alone.
+fn shown() -> Index {
+    Index {
+        settled: true,
+        ..Index::default()
+    }
+}
+
+async fn show_page(store: &dyn Store, collection: &str, page: &[Stored]) -> Result<(), Outage> {
+    if collection == KEPT_ACTIONS {
+        let parsed = page.iter().filter_map(|kept| Audit::parse(&kept.body).ok());
+        return merge_all(store, parsed.collect()).await;
+    }
+    let parsed = page
+        .iter()
+        .filter_map(|kept| serde_json::from_slice(&kept.body).ok());
+    show(store, parsed.collect()).await
 }
 
 async fn show(store: &dyn Store, discards: Vec<OrphanDiscard>) -> Result<(), Outage> {

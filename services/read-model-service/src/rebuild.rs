@@ -20,6 +20,7 @@ use crate::live::Hub;
 use crate::projector::{Mode, Projector, Publisher};
 use crate::stats::Stats;
 pub use mark::is_rebuild_unfinished;
+use mark::{Claim, Ending};
 pub(crate) use mark::{Request, last_rebuilt, unfinished};
 use patience::{Patience, patiently};
 
@@ -88,6 +89,11 @@ pub enum RebuildError {
         /// How many messages.
         gone: u64,
     },
+    /// Another one began later, here or elsewhere.
+    #[error(
+        "a later rebuild has taken over: it does what this one was asked for, and ends with an answer to both"
+    )]
+    Superseded,
     /// Nothing came any more before the end.
     #[error("nothing came for {patience:?} and {left} messages are not read yet; start it again")]
     Stalled {
@@ -140,8 +146,15 @@ pub(crate) async fn rebuild_as(
     let mut outages = Patience::default();
     patiently!(outages, decisions::record(store, request.audit()).await);
     let rebuilt = rebuild_marked(ports, request, patience).await;
-    let refused = rebuilt.as_ref().err().map(ToString::to_string);
-    answer(ports, request, refused.as_deref()).await;
+    if let Err(error) = &rebuilt
+        && !matches!(error, RebuildError::Superseded)
+        && let Err(outage) = answer(ports, request, Some(&error.to_string())).await
+    {
+        tracing::warn!(
+            error = outage.chain(),
+            "the end of a rebuild was not recorded"
+        );
+    }
     Ok(RebuildReport {
         messages: rebuilt?,
         orders: store.count(ORDERS).await?,
@@ -149,16 +162,11 @@ pub(crate) async fn rebuild_as(
     })
 }
 
-/// Records what became of a rebuild. Whether it can be recorded or not, the rebuild is what it is.
-async fn answer(ports: &Ports, request: &Request, refused: Option<&str>) {
+/// Records what became of a rebuild.
+async fn answer(ports: &Ports, request: &Request, refused: Option<&str>) -> Result<(), Outage> {
     let now = ports.clock.now().max(request.began.next());
     let answered = request.audit().answered(now, refused);
-    if let Err(outage) = decisions::record(&*ports.store, answered).await {
-        tracing::warn!(
-            error = outage.chain(),
-            "the end of a rebuild was not recorded"
-        );
-    }
+    decisions::record(&*ports.store, answered).await
 }
 
 async fn rebuild_marked(
@@ -172,24 +180,25 @@ async fn rebuild_marked(
     }
     let store = &*ports.store;
     let mut outages = Patience::default();
-    let cut_off = patiently!(outages, unfinished(store).await);
-    patiently!(outages, mark::begin(store, request).await);
+    let claim = patiently!(outages, Claim::take(store, request).await);
     for collection in PROJECTED {
-        blank::blank_all(store, collection).await?;
+        blank::blank_all(store, collection, &claim).await?;
     }
     // Only now: whatever was projected before it was emptied was published before the topics' ends are looked up.
     let replay = ports.broker.replay(&Projector::topics()).await?;
     let messages = replay_all(replay, ports, patience).await?;
     for collection in PROJECTED {
-        blank::remove_blank(store, collection).await?;
+        blank::remove_blank(store, collection, &claim).await?;
     }
     patiently!(outages, decisions::show_all(store).await);
-    patiently!(outages, mark::end(store, request).await);
-    // It has done what the one before was cut off from.
-    if let Some(cut_off) = cut_off.filter(|cut_off| cut_off != request) {
-        answer(ports, &cut_off, None).await;
+    // While the mark is there: a crash before the end is made good by the next rebuild, which answers again.
+    for done in claim.requests() {
+        patiently!(outages, answer(ports, done, None).await);
     }
-    Ok(messages)
+    match patiently!(outages, claim.end(store).await) {
+        Ending::Ended => Ok(messages),
+        Ending::Superseded => Err(RebuildError::Superseded),
+    }
 }
 
 async fn replay_all(

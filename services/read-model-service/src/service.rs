@@ -19,8 +19,8 @@ use crate::stats::Stats;
 const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
 /// The same for what an operator did and wants to see.
 const SHOW_PAUSE: Duration = Duration::from_millis(250);
-/// A save that was given up may still arrive: what was kept is looked at once more after this.
-const SHOW_AGAIN: Duration = Duration::from_millis(3_500);
+/// How soon it is shown what another instance has kept and could not show, or what was kept by a save that arrived late.
+const SHOW_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How soon a rebuild elsewhere is noticed.
 const REBUILDS_INTERVAL: Duration = Duration::from_secs(5);
@@ -128,19 +128,18 @@ async fn notice_rebuilds(app: &App, shutdown: &CancellationToken) {
     }
 }
 
-/// Shows what an operator did when it was kept and the store went away before it was shown. Nobody would come back to it: a letter
-/// that dies at one more service meanwhile is decided anew.
+/// Shows what operators did that was kept and not shown, in this instance or in another one: the store went away in between, or the
+/// process did. Nobody would come back to it: a letter that dies at one more service meanwhile is decided anew.
 pub(crate) async fn show_what_was_kept(app: &App, shutdown: &CancellationToken) {
     let showing = async {
         loop {
-            app.rebuilds.unshown.notified().await;
-            for wait in [Duration::ZERO, SHOW_AGAIN] {
-                tokio::time::sleep(wait).await;
-                while let Err(outage) = decisions::show_all(&*app.ports.store).await {
-                    tracing::debug!(error = outage.chain(), "what was kept cannot be shown yet");
-                    tokio::time::sleep(SHOW_PAUSE).await;
-                }
+            while let Err(outage) = decisions::show_unshown(&*app.ports.store).await {
+                tracing::debug!(error = outage.chain(), "what was kept cannot be shown yet");
+                tokio::time::sleep(SHOW_PAUSE).await;
             }
+            let rung = app.rebuilds.unshown.notified();
+            // Rung or not: it is time then.
+            drop(tokio::time::timeout(SHOW_INTERVAL, rung).await);
         }
     };
     tokio::select! {
@@ -150,7 +149,7 @@ pub(crate) async fn show_what_was_kept(app: &App, shutdown: &CancellationToken) 
     }
 }
 
-/// Rebuilds again when a crash has cut a rebuild off, and shows decisions that were kept, but not shown before a crash.
+/// Rebuilds again when a crash has cut a rebuild off.
 async fn finish_what_was_begun(app: &App, shutdown: &CancellationToken) {
     let finishing = async {
         while let Err(outage) = finish(app).await {
@@ -169,14 +168,14 @@ async fn finish_what_was_begun(app: &App, shutdown: &CancellationToken) {
 }
 
 async fn finish(app: &App) -> Result<(), Outage> {
-    decisions::show_all(&*app.ports.store).await?;
     if let Some(request) = unfinished(&*app.ports.store).await?
         && let Some(running) = app.start_rebuild(request)
         && let Ok(rebuilt) = running.await
     {
         match rebuilt {
-            // Waiting does not bring messages back: an operator has to decide, and finds it in the log and in the audit.
-            Ok(_) | Err(RebuildError::Gone { .. }) => {}
+            // Waiting does not bring messages back: an operator has to decide, and finds it in the log and in the audit. Who has
+            // taken over finishes it.
+            Ok(_) | Err(RebuildError::Gone { .. } | RebuildError::Superseded) => {}
             Err(error) => return Err(Outage::new("store", error)),
         }
     }

@@ -7,8 +7,8 @@ use sagaline_contracts::{Event, EventType, Payload, Timestamp};
 
 use super::Evidence;
 
-/// Whether two messages are the same event. Two clicks are one command, but each has its own time; of a message that belongs to no
-/// order, each death has its own.
+/// Whether two messages are the same event. Two clicks are one command, but each has its own time and names the attempt that its reader
+/// knew of: the first one on the topic counts, for everybody. Of a message that belongs to no order, each death has its own time.
 pub(super) fn is_same(first: &Event, second: &Event) -> bool {
     let is_timeless = first.causation_id.is_none()
         || matches!(
@@ -24,6 +24,17 @@ pub(super) fn is_same(first: &Event, second: &Event) -> bool {
         (&first.payload, &mut second.payload)
     {
         second.consumers.clone_from(&first.consumers);
+    }
+    match (&first.payload, &mut second.payload) {
+        (Payload::RetryRequested(first), Payload::RetryRequested(second)) => {
+            second.attempt = first.attempt;
+        }
+        (Payload::CompensationRequested(first), Payload::CompensationRequested(second))
+            if is_timeless =>
+        {
+            second.attempt = first.attempt;
+        }
+        _ => {}
     }
     *first == second
 }

@@ -400,8 +400,10 @@ impl Kept {
         self.0.merge(other.0)
     }
 
-    /// The document.
+    /// The document: due until it is shown.
     pub fn document(&self) -> (Bytes, Index) {
-        self.0.document()
+        let (body, index) = self.0.document();
+        let due = Some(self.0.command.at.micros());
+        (body, Index { due, ..index })
     }
 }

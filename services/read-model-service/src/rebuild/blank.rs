@@ -3,10 +3,16 @@
 //! A document that is removed begins again at version 1, and a save that was on its way for longer than that, from another instance
 //! or late on the network, may find the version that it goes by and overwrite what was rebuilt. So documents are emptied by
 //! compare-and-set, which is a version more; what is still empty at the end is removed.
+//!
+//! All of it only as long as the rebuild has its mark, which is looked at after the documents are loaded and before they are saved: a
+//! later rebuild that takes the mark after that look empties every document once more, those that are empty too, and a save that
+//! goes by the version before finds another one.
 
 use sagaline_runtime::Outage;
 use sagaline_store::{Index, SaveResult, Store, Stored, Write};
 
+use super::RebuildError;
+use super::mark::Claim;
 use super::patience::{Patience, patiently};
 use crate::collections::{BLANK, is_blank};
 
@@ -53,31 +59,49 @@ impl<'a> Pages<'a> {
 }
 
 /// Empties every document of a collection that is there now.
-pub(super) async fn blank_all(store: &dyn Store, collection: &str) -> Result<(), Outage> {
+pub(super) async fn blank_all(
+    store: &dyn Store,
+    collection: &str,
+    claim: &Claim,
+) -> Result<(), RebuildError> {
     let mut patience = Patience::default();
     let mut pages = Pages::of(store, collection);
     while let Some(page) = pages.next(&mut patience).await? {
         let mut pending = Pending::new(page);
-        patiently!(patience, blank(store, collection, &mut pending).await);
-    }
-    Ok(())
-}
-
-/// Removes the documents that are still empty.
-pub(super) async fn remove_blank(store: &dyn Store, collection: &str) -> Result<(), Outage> {
-    let mut patience = Patience::default();
-    let mut pages = Pages::of(store, collection);
-    while let Some(page) = pages.next(&mut patience).await? {
-        let blank = page.into_iter().filter(is_blank);
-        let blank: Vec<(String, u64)> = blank.map(|stored| (stored.id, stored.version)).collect();
-        if !blank.is_empty() {
-            patiently!(patience, store.remove(collection, blank.clone()).await);
+        let is_done = patiently!(
+            patience,
+            blank(store, collection, &mut pending, claim).await
+        );
+        if !is_done {
+            return Err(RebuildError::Superseded);
         }
     }
     Ok(())
 }
 
-/// What of a page is not known to be empty.
+/// Removes the documents that are still empty.
+pub(super) async fn remove_blank(
+    store: &dyn Store,
+    collection: &str,
+    claim: &Claim,
+) -> Result<(), RebuildError> {
+    let mut patience = Patience::default();
+    let mut pages = Pages::of(store, collection);
+    while let Some(page) = pages.next(&mut patience).await? {
+        let blank = page.into_iter().filter(is_blank);
+        let blank: Vec<(String, u64)> = blank.map(|stored| (stored.id, stored.version)).collect();
+        if blank.is_empty() {
+            continue;
+        }
+        if !patiently!(patience, claim.is_held(store).await) {
+            return Err(RebuildError::Superseded);
+        }
+        patiently!(patience, store.remove(collection, blank.clone()).await);
+    }
+    Ok(())
+}
+
+/// What of a page is not known to be emptied.
 struct Pending {
     documents: Vec<Stored>,
     /// After a save without an answer nobody knows their versions.
@@ -93,26 +117,50 @@ impl Pending {
             rounds: 0,
         }
     }
+
+    /// Looks at what became of them: one that is empty, and was saved since, is done.
+    async fn look_again(&mut self, store: &dyn Store, collection: &str) -> Result<(), Outage> {
+        let ids: Vec<&str> = self
+            .documents
+            .iter()
+            .map(|stored| stored.id.as_str())
+            .collect();
+        let loaded = store.load(collection, &ids).await?;
+        let before = std::mem::take(&mut self.documents);
+        let both = before.into_iter().zip(loaded);
+        let left = both.filter_map(|(before, now)| {
+            let now = now?;
+            let is_done = is_blank(&now) && now.version > before.version;
+            (!is_done).then_some(now)
+        });
+        self.documents = left.collect();
+        self.is_in_doubt = false;
+        Ok(())
+    }
 }
 
-async fn blank(store: &dyn Store, collection: &str, pending: &mut Pending) -> Result<(), Outage> {
+/// Whether the page could be emptied; not if another rebuild has the mark.
+async fn blank(
+    store: &dyn Store,
+    collection: &str,
+    pending: &mut Pending,
+    claim: &Claim,
+) -> Result<bool, Outage> {
     loop {
         if pending.is_in_doubt {
-            let ids = pending.documents.iter().map(|stored| stored.id.as_str());
-            let ids: Vec<&str> = ids.collect();
-            let loaded = store.load(collection, &ids).await?;
-            pending.documents = loaded.into_iter().flatten().collect();
-            pending.is_in_doubt = false;
+            pending.look_again(store, collection).await?;
         }
-        pending.documents.retain(|stored| !is_blank(stored));
         let count = pending.documents.len();
         if count == 0 {
-            return Ok(());
+            return Ok(true);
         }
         pending.rounds += 1;
         if pending.rounds > ROUNDS_MAX {
             let collection = collection.to_owned();
             return Err(Outage::new("store", Contended { collection, count }));
+        }
+        if !claim.is_held(store).await? {
+            return Ok(false);
         }
         let writes = pending.documents.iter().map(|stored| Write {
             id: stored.id.clone(),

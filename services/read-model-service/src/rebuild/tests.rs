@@ -285,6 +285,89 @@ async fn a_rebuild_that_was_cut_off_is_known_to_be_unfinished() {
     );
 }
 
+/// A rebuild elsewhere that dies before it has read anything.
+fn dying_elsewhere(world: &World, requested_by: &'static str) -> BeforeReplay {
+    let other = World::on(Arc::clone(&world.store));
+    other.broker.is_endless.store(true, Ordering::Relaxed);
+    BeforeReplay(Box::pin(async move {
+        let dies = rebuild(&other.ports, RebuildOptions::by(requested_by));
+        let limit = Duration::from_secs(1);
+        assert!(tokio::time::timeout(limit, dies).await.is_err());
+    }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rebuild_does_not_end_a_later_one_that_is_cut_off() {
+    let world = World::new();
+    world.project(&happy()).await;
+    // When "ann" has emptied all documents "bob" begins elsewhere, empties them again, and dies.
+    *world.broker.before_replay.lock() = Some(dying_elsewhere(&world, "bob"));
+    let messages = happy().iter().map(|event| world.message(event)).collect();
+    world.broker.batches.lock().push_back(messages);
+    let ended = rebuild(&world.ports, RebuildOptions::by("ann")).await;
+    assert!(matches!(ended, Err(RebuildError::Superseded)), "{ended:?}");
+    assert!(is_rebuild_unfinished(&*world.store).await.unwrap());
+    // The next one answers for all three.
+    rebuild(&world.ports, RebuildOptions::by("carl"))
+        .await
+        .unwrap();
+    assert!(!is_rebuild_unfinished(&*world.store).await.unwrap());
+    let audit = world.audit().await;
+    assert_eq!(audit.len(), 3);
+    assert!(
+        audit.iter().all(|entry| entry["outcome"] == "accepted"),
+        "{audit:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rebuild_that_stood_still_empties_nothing_that_a_later_one_has_projected() {
+    let world = World::new();
+    world.project(&happy()).await;
+    let request = Request::new(&RebuildOptions::by("ann"), world.ports.clock.now());
+    let claim = Claim::take(&*world.store, &request).await.unwrap();
+    // It has loaded the documents, and stands still before it saves.
+    let other = World::on(Arc::clone(&world.store));
+    let messages = happy().iter().map(|event| other.message(event)).collect();
+    other.broker.batches.lock().push_back(messages);
+    *world.store.before_save.lock() = Some(Box::new(move || {
+        Box::pin(async move {
+            rebuild(&other.ports, RebuildOptions::by("bob"))
+                .await
+                .unwrap();
+        })
+    }));
+    let emptied = blank::blank_all(&*world.store, ORDERS, &claim).await;
+    assert!(
+        matches!(emptied, Err(RebuildError::Superseded)),
+        "{emptied:?}"
+    );
+    assert_eq!(world.get("/orders/o-1").await.1, document(&happy()));
+    assert_eq!(claim.end(&*world.store).await.unwrap(), Ending::Ended);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_document_that_is_empty_already_is_emptied_once_more() {
+    let world = World::new();
+    world.project(&happy()).await;
+    let version = || async {
+        let stored = world.store.memory.load(ORDERS, &["o-1"]).await.unwrap();
+        stored.into_iter().flatten().next().unwrap().version
+    };
+    let request = Request::new(&RebuildOptions::by("ann"), world.ports.clock.now());
+    let claim = Claim::take(&*world.store, &request).await.unwrap();
+    let mut versions = vec![version().await];
+    for _ in 0..2 {
+        // And once only, when nobody knows whether it was saved.
+        world.store.loses_answer.store(true, Ordering::Relaxed);
+        blank::blank_all(&*world.store, ORDERS, &claim)
+            .await
+            .unwrap();
+        versions.push(version().await);
+    }
+    assert_eq!(versions, [versions[0], versions[0] + 1, versions[0] + 2]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_operator_has_the_service_rebuild_itself_one_at_a_time() {
     let world = World::new();

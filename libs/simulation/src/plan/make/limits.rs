@@ -26,26 +26,6 @@ pub(super) fn keep(plan: &mut Plan) {
     if has(plan, &|what| *what == What::Trim) {
         drop_steps(plan, |what| *what == What::Rebuild);
     }
-    // A read model that stood still has seen some topics and not others: it may know of the retry that came after a click, and not of
-    // the click, and takes the second click for one of the next attempt.
-    let stands_still = |what: &What| {
-        matches!(
-            what,
-            What::Pause {
-                service: Service::ReadModel,
-                ..
-            }
-        )
-    };
-    if has(plan, &stands_still) {
-        for step in &mut plan.steps {
-            if let What::Command(asking) = &mut step.what
-                && asking.at_read_model
-            {
-                asking.clicks = 1;
-            }
-        }
-    }
 }
 
 fn drop_steps(plan: &mut Plan, is_dropped: impl Fn(&What) -> bool) {

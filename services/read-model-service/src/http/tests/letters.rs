@@ -344,7 +344,7 @@ async fn nothing_is_decided_about_a_letter_while_the_read_model_is_rebuilt() {
     let began = sagaline_store::Write {
         id: "rebuild".to_owned(),
         expected: 0,
-        body: "{}".into(),
+        body: r#"{"began":"2026-01-01T00:00:00Z"}"#.into(),
         index: sagaline_store::Index::default(),
     };
     let store = &world.store.memory;
