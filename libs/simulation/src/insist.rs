@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use order_service::domain::Phase;
 use sagaline_store::Store;
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -25,7 +26,7 @@ struct Record {
 
 #[derive(Deserialize)]
 struct State {
-    phase: String,
+    phase: Phase,
     #[serde(default)]
     attempt: u32,
 }
@@ -46,7 +47,7 @@ pub(crate) async fn insist(
     let mut retried = 0;
     while Instant::now() < until && retried < ATTEMPTS_MAX {
         let state = state_of(&world, &order).await?;
-        let cancelled = state.filter(|state| state.phase == "cancelled");
+        let cancelled = state.filter(|state| state.phase == Phase::Cancelled);
         if let Some(state) = cancelled.filter(|state| state.attempt > retried) {
             retried = state.attempt;
             let click = |which| 1_000_000 + at_ms * 100 + u64::from(retried) * 10 + which;
