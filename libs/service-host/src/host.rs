@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::routing::any;
 use sagaline_contracts::Timestamp;
 use sagaline_runtime::{HealthSink, Ports};
 use sagaline_saga::Clock;
@@ -10,7 +11,7 @@ use sagaline_service_kit::auth::{AdminLimits, JwtKeys};
 use sagaline_service_kit::clock::SystemClock;
 use sagaline_service_kit::config::LimitArgs;
 use sagaline_service_kit::http::{self, HttpOptions, HttpStack};
-use sagaline_service_kit::{AdminGate, CorsOrigins, Health, ids};
+use sagaline_service_kit::{AdminGate, CorsOrigins, Health, Problem, ids};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -53,6 +54,14 @@ impl From<TcpListener> for Front {
     fn from(listener: TcpListener) -> Self {
         Self::Listener(listener)
     }
+}
+
+/// How soon it is worth while to ask a service again that waits.
+const RETRY_AFTER_S: u64 = 2;
+
+async fn waits() -> Problem {
+    let why = "the service waits for what it depends on; /healthz says for what";
+    Problem::unavailable(why, RETRY_AFTER_S)
 }
 
 /// What a running service has around it.
@@ -114,6 +123,23 @@ impl ServiceHost {
     /// What stands before the admin endpoints.
     pub fn gate(&self) -> AdminGate {
         AdminGate::with_limits(self.keys.clone(), self.admin_limits)
+    }
+
+    /// Answers `/health`, `/healthz` and `/metrics` of a service that has to wait for what it depends on, and everything else with 503,
+    /// until `until`; then it leaves the port to whoever has another handle of it.
+    pub(crate) async fn serve_waiting(
+        &self,
+        listener: TcpListener,
+        until: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let waiting = Self {
+            shutdown: until,
+            ..self.clone()
+        };
+        let routes = Router::new()
+            .route("/", any(waits))
+            .route("/{*path}", any(waits));
+        waiting.serve(listener, routes).await
     }
 
     /// Serves `routes` with everything around them until the shutdown, then drains.

@@ -27,8 +27,6 @@ use crate::secret;
 const READY_LIMIT: Duration = Duration::from_mins(1);
 /// How long stopping may take in all: the services' drain, and then the broker's. Ten seconds are promised.
 const STOP_LIMIT: Duration = Duration::from_millis(9_500);
-/// How long HTTP connections get of the services' drain, so that what is left of them fails no stop.
-const HTTP_DRAIN_LIMIT: Duration = Duration::from_secs(6);
 
 /// Starts everything, prints the addresses when all serve, and runs until SIGTERM.
 pub(crate) async fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
@@ -167,7 +165,6 @@ fn start(
             life.shutdown_token(),
         )
         .with_limits(&args.common.limits);
-        host.http.drain_limit = HTTP_DRAIN_LIMIT;
         healths.push(host.health.clone());
         host
     };
@@ -240,6 +237,7 @@ async fn announce(
 #[cfg(test)]
 mod tests {
     use sagaline_runtime::LoopOptions;
+    use sagaline_service_kit::http::HttpOptions;
 
     use super::*;
 
@@ -249,7 +247,7 @@ mod tests {
         // Inventory's stock is settled, and new orders' events are handed over, in less than two seconds.
         let further = Duration::from_millis(1_900);
         assert!(consumer.drain_limit + consumer.close_limit + further < DRAIN_LIMIT);
-        assert!(HTTP_DRAIN_LIMIT + further < DRAIN_LIMIT);
+        assert!(HttpOptions::default().drain_limit + further < DRAIN_LIMIT);
         assert!(DRAIN_LIMIT + parts::BROKER_STOP_LIMIT < STOP_LIMIT);
         assert!(STOP_LIMIT + crate::RUNTIME_STOP_LIMIT < Duration::from_secs(10));
     }

@@ -35,7 +35,8 @@ pub struct HttpOptions {
     pub header_read_timeout: Duration,
     /// How long a client may leave unread what was sent to it, before its connection is cut.
     pub unread_limit: Duration,
-    /// How long connections may take to finish when the server shuts down.
+    /// How long connections may take to finish when the server shuts down: less than the process may take in all
+    /// ([`DRAIN_LIMIT`](crate::lifecycle::DRAIN_LIMIT)), so that what is left of them fails no stop.
     pub drain_limit: Duration,
 }
 
@@ -48,7 +49,7 @@ impl Default for HttpOptions {
             max_connections: 16_384,
             header_read_timeout: Duration::from_secs(15),
             unread_limit: Duration::from_secs(30),
-            drain_limit: Duration::from_secs(8),
+            drain_limit: Duration::from_secs(6),
         }
     }
 }
