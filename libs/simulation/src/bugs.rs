@@ -158,8 +158,8 @@ pub const BUGS: &[Bug] = &[
         "readers are not told of what a rebuild finds",
     ),
     (
-        "remembered across a rebuild",
-        "the projector goes by documents from before a rebuild",
+        "rebuild ends another's",
+        "a rebuild that ends takes away the mark of a later one",
     ),
     (
         "one decision per letter",
@@ -167,6 +167,10 @@ pub const BUGS: &[Bug] = &[
     ),
     ("no audit", "operators' commands are not written down"),
     ("two clicks are two commands", "commands' ids are drawn"),
+    (
+        "a key per attempt",
+        "a click repeated in the next attempt is another command",
+    ),
 ];
 
 /// How a planted bug was found.

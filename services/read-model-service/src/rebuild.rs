@@ -187,10 +187,11 @@ async fn rebuild_marked(
     // Only now: whatever was projected before it was emptied was published before the topics' ends are looked up.
     let replay = ports.broker.replay(&Projector::topics()).await?;
     let messages = replay_all(replay, ports, patience).await?;
+    // Before what is still empty is removed: a document of the audit keeps its version, and a late save finds another one.
+    patiently!(outages, decisions::show_all(store).await);
     for collection in PROJECTED {
         blank::remove_blank(store, collection, &claim).await?;
     }
-    patiently!(outages, decisions::show_all(store).await);
     // While the mark is there: a crash before the end is made good by the next rebuild, which answers again.
     for done in claim.requests() {
         patiently!(outages, answer(ports, done, None).await);

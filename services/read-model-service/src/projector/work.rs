@@ -92,10 +92,7 @@ impl Work {
         let (known_before, added): (Vec<_>, Vec<_>) =
             self.added.into_iter().partition(|(id, _)| order.knows(id));
         duplicates.extend(known_before.into_iter().map(|(_, kind)| kind));
-        let mut changed = order.merge(brought).changed;
-        if sagaline_saga::planted!("remembered across a rebuild") {
-            changed |= order.merge_copy(self.order).changed;
-        }
+        let changed = order.merge(brought).changed;
         Self {
             order,
             version: known.version,

@@ -6,6 +6,7 @@ use sagaline_store::{Index, SaveResult, Store, Write};
 use serde_json::json;
 
 use super::*;
+use crate::collections::AUDIT;
 use crate::testing::given::*;
 use crate::testing::{BeforeReplay, World, of_order};
 
@@ -283,6 +284,27 @@ async fn a_rebuild_that_was_cut_off_is_known_to_be_unfinished() {
         audit.iter().all(|entry| entry["outcome"] == "accepted"),
         "{audit:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_no_topic_tells_keeps_its_version_through_a_rebuild() {
+    let world = World::new();
+    let options = || RebuildOptions::by("ann");
+    rebuild(&world.ports, options()).await.unwrap();
+    let audits = || async {
+        let audits = world.store.memory.scan(AUDIT, None, 10).await.unwrap();
+        audits.into_iter().map(|audit| (audit.id, audit.version))
+    };
+    let before: Vec<(String, u64)> = audits().await.collect();
+    world.clock.advance(1);
+    rebuild(&world.ports, options()).await.unwrap();
+    let after: std::collections::HashMap<String, u64> = audits().await.collect();
+    for (id, version) in before {
+        assert!(
+            after[&id] > version,
+            "a late save would be taken: {after:?}"
+        );
+    }
 }
 
 /// A rebuild elsewhere that dies before it has read anything.

@@ -76,6 +76,18 @@ fn rebuilds(dice: &Dice, plan: &mut Plan) {
     }
     plan.climate.batch_max = 1 + dice.index(3);
     let mut at_ms = dice.between(ORDERS_MS / 3, ORDERS_MS);
+    // In some runs by two instances, each of which hears of the other's rebuild from the store alone.
+    let are_two = dice.chance(400);
+    if are_two {
+        add(
+            plan,
+            at_ms - 20,
+            What::Second {
+                service: Service::ReadModel,
+                ms: dice.between(500, 2_000),
+            },
+        );
+    }
     for _ in 0..dice.between(2, 4) {
         add(plan, at_ms, What::Rebuild);
         add(
@@ -83,13 +95,17 @@ fn rebuilds(dice: &Dice, plan: &mut Plan) {
             at_ms + 1,
             What::Crash {
                 service: Service::ReadModel,
-                calls: number(dice, 30),
+                calls: number(dice, if are_two { 60 } else { 30 }),
                 after: dice.chance(500),
                 down_ms: dice.up_to(100),
-                second: false,
+                second: are_two && dice.chance(500),
             },
         );
-        at_ms += dice.between(50, 800);
+        at_ms += if are_two {
+            dice.between(5, 150)
+        } else {
+            dice.between(50, 800)
+        };
     }
 }
 
