@@ -1,6 +1,7 @@
 //! Many seeds, on several threads, until one shows a bug.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use anyhow::{Result, anyhow};
@@ -43,8 +44,8 @@ pub struct Found {
 }
 
 impl Search {
-    /// Runs the seeds in order, and stops at the first that shows a bug. `tick` is called after each run.
-    pub fn run(&self, tick: impl Fn(&Report) + Sync) -> Result<Found> {
+    /// Runs the seeds in order, and stops at the first that shows a bug. `tick` is called after each run, and says whether to go on.
+    pub fn run(&self, tick: impl Fn(&Report) -> ControlFlow<()> + Sync) -> Result<Found> {
         let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
         let (found, trouble) = (Mutex::new(Found::default()), Mutex::new(None));
         std::thread::scope(|scope| {
@@ -62,8 +63,8 @@ impl Search {
                         };
                         match run(&plan, wanted) {
                             Ok(report) => {
-                                tick(&report);
-                                if !found.lock().take(report) {
+                                let is_enough = tick(&report).is_break();
+                                if !found.lock().take(report) || is_enough {
                                     stop.store(true, Ordering::Relaxed);
                                 }
                             }

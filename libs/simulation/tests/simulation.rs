@@ -6,6 +6,7 @@
     reason = "a test may panic"
 )]
 
+use std::ops::ControlFlow;
 use std::process::Command;
 
 use sagaline_simulation::plan::{Plan, Scale, What};
@@ -100,7 +101,7 @@ fn the_services_hold_whatever_strikes_and_every_kind_of_fault_does() {
         scale: SMALL,
         coverage: true,
     };
-    let found = search.run(|_| ()).unwrap();
+    let found = search.run(|_| ControlFlow::Continue(())).unwrap();
     if let Some(failure) = found.failure {
         panic!("seed {}: {:#?}", failure.seed, failure.broken);
     }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::IsTerminal;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,6 +17,8 @@ use sagaline_simulation::{Found, Report, Search, Wanted, run, shrink};
 
 use super::NEGATIVE;
 use crate::output::note;
+use crate::text;
+use crate::token::duration;
 
 /// Runs that a shrink may take.
 const SHRINK_RUNS_MAX: u32 = 600;
@@ -30,6 +33,9 @@ pub(crate) struct SimulateArgs {
     /// Seeds to run; 1 when --seed is given, 1000 otherwise
     #[arg(long, value_name = "N")]
     seeds: Option<u64>,
+    /// Go on with one seed after the other for so long, for instance 8h
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration, conflicts_with = "seeds")]
+    lasts: Option<Duration>,
     /// The first seed; a fresh random one is drawn, and printed, when it is left out
     #[arg(long, env = "SIMULATION_SEED", value_name = "S")]
     seed: Option<u64>,
@@ -43,7 +49,7 @@ pub(crate) struct SimulateArgs {
     #[arg(long)]
     no_faults: bool,
     /// Run this plan instead, as a failing run has left it
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "seed", "orders", "no_faults"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "lasts", "seed", "orders", "no_faults"])]
     plan: Option<PathBuf>,
     /// Print the whole history of the run
     #[arg(long)]
@@ -78,9 +84,12 @@ pub(crate) fn simulate(args: &SimulateArgs) -> Result<ExitCode> {
         Some(seed) => seed,
         None => u64::from_be_bytes(random_bytes()?) >> 16,
     };
-    let seeds = args
-        .seeds
-        .unwrap_or(if args.seed.is_some() { 1 } else { 1_000 });
+    let seeds = match args.seeds {
+        Some(seeds) => seeds,
+        None if args.lasts.is_some() => u64::MAX,
+        None if args.seed.is_some() => 1,
+        None => 1_000,
+    };
     let search = Search {
         base,
         seeds,
@@ -88,13 +97,29 @@ pub(crate) fn simulate(args: &SimulateArgs) -> Result<ExitCode> {
         scale,
         coverage: args.coverage,
     };
-    println!(
-        "seeds {base} to {}, {} orders each",
-        base.wrapping_add(seeds.saturating_sub(1)),
-        scale.orders
+    match args.lasts {
+        Some(lasts) => println!(
+            "seeds from {base} on for {}, {} orders each",
+            text::duration(lasts),
+            scale.orders
+        ),
+        None => println!(
+            "seeds {base} to {}, {} orders each",
+            base.wrapping_add(seeds.saturating_sub(1)),
+            scale.orders
+        ),
+    }
+    let (watch, bar) = (
+        Stopwatch::start(),
+        bar(args.lasts.is_none().then_some(seeds)),
     );
-    let (watch, bar) = (Stopwatch::start(), bar(seeds));
-    let found = search.run(|_| bar.inc(1))?;
+    let found = search.run(|_| {
+        bar.inc(1);
+        match args.lasts {
+            Some(lasts) if watch.elapsed() >= lasts => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        }
+    })?;
     bar.finish_and_clear();
     summary(&found, watch.elapsed());
     if args.coverage {
@@ -109,17 +134,19 @@ pub(crate) fn simulate(args: &SimulateArgs) -> Result<ExitCode> {
     }
 }
 
-fn bar(seeds: u64) -> ProgressBar {
+fn bar(seeds: Option<u64>) -> ProgressBar {
     let target = if std::io::stderr().is_terminal() {
         ProgressDrawTarget::stderr_with_hz(10)
     } else {
         ProgressDrawTarget::hidden()
     };
-    let bar = ProgressBar::with_draw_target(Some(seeds), target);
+    let bar = ProgressBar::with_draw_target(seeds, target);
+    let template = match seeds {
+        Some(_) => "{bar:40} {pos}/{len} seeds  {per_sec}  {eta} left",
+        None => "{spinner} {pos} seeds  {per_sec}  {elapsed} gone",
+    };
     // A template of ours is one.
-    if let Ok(style) =
-        ProgressStyle::with_template("{bar:40} {pos}/{len} seeds  {per_sec}  {eta} left")
-    {
+    if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
     bar

@@ -15,4 +15,5 @@ mod fake;
 mod orders;
 mod process;
 mod secured;
+mod simulate;
 mod topics;

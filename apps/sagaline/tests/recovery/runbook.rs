@@ -13,6 +13,10 @@ use serde_json::{Value, json};
 use crate::{LIMIT, binaries, environment};
 
 const RUNBOOK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/runbook.md");
+const RULES: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../deploy/prometheus/rules.yml"
+);
 const POLL: Duration = Duration::from_millis(50);
 /// What stands for a dead letter in the runbook; every command gets one of its own.
 const LETTER: &str = "DEAD_LETTER_ID";
@@ -105,15 +109,17 @@ fn filled_in(
     letters: &mut VecDeque<String>,
 ) -> Result<String> {
     let at = stack.addresses();
-    let mut command = command
-        .replace("ORDER_ID", order)
-        .replace("NAME", "ann")
-        .replace("localhost:4001", at.order.trim_start_matches("http://"))
-        .replace("localhost:4003", at.payment.trim_start_matches("http://"))
-        .replace(
-            "localhost:4005",
-            at.read_model.trim_start_matches("http://"),
-        );
+    let mut command = command.replace("ORDER_ID", order).replace("NAME", "ann");
+    for (port, address) in [
+        ("4001", &at.order),
+        ("4002", &at.inventory),
+        ("4003", &at.payment),
+        ("4004", &at.shipping),
+        ("4005", &at.read_model),
+    ] {
+        let here = address.trim_start_matches("http://");
+        command = command.replace(&format!("localhost:{port}"), here);
+    }
     if command.contains(LETTER) {
         let letter = letters.pop_front().context("more letters are needed")?;
         command = command.replace(LETTER, &letter);
@@ -159,6 +165,30 @@ async fn every_command_works_as_it_stands_there() {
     }
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
     stack.stop().await.unwrap();
+}
+
+/// The page under a heading of the runbook.
+fn section<'a>(page: &'a str, heading: &str) -> Option<&'a str> {
+    let (_, rest) = page.split_once(&format!("\n### {heading}\n"))?;
+    let end = ["\n## ", "\n### "]
+        .iter()
+        .filter_map(|next| rest.find(next));
+    Some(&rest[..end.min().unwrap_or(rest.len())])
+}
+
+#[test]
+fn every_alert_has_a_page_with_commands() {
+    let page = std::fs::read_to_string(RUNBOOK).unwrap();
+    let rules = std::fs::read_to_string(RULES).unwrap();
+    let alerts = rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "));
+    let alerts: Vec<&str> = alerts.collect();
+    assert!(alerts.len() >= 7, "{alerts:?}");
+    for alert in alerts {
+        let page = section(&page, alert).unwrap_or_else(|| panic!("{alert} has no page"));
+        assert!(!commands(page).is_empty(), "{alert} has no command");
+    }
 }
 
 #[test]

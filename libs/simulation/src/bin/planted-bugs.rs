@@ -5,6 +5,7 @@
 //!     … -- --seed 17 [BUG]    # one run, all of it
 
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -130,7 +131,7 @@ fn control(asked: &Asked, seeds: u64) -> Result<ExitCode> {
         scale: Scale::default(),
         coverage: false,
     };
-    let found = search.run(|_| ())?;
+    let found = search.run(|_| ControlFlow::Continue(()))?;
     println!("{} of {} runs without a bug are clean", found.clean, seeds);
     let Some(failure) = found.failure else {
         return Ok(ExitCode::SUCCESS);
