@@ -157,7 +157,7 @@ fn start(
 ) -> Vec<Health> {
     let mut healths = Vec::new();
     let mut host = |name: &str| {
-        let mut host = ServiceHost::new(
+        let host = ServiceHost::new(
             name,
             ports.clone(),
             keys.clone(),
