@@ -29,6 +29,7 @@ pub(crate) fn App() -> impl IntoView {
                 <Navigation/>
                 <main id="main" tabindex="-1">
                     <Outage/>
+                    <Ended/>
                     <Routes fallback=|| view! { <Nowhere/> }>
                         <Route path=path!("/orders") view=Orders/>
                         <Route path=path!("/orders/:id") view=OrderPage/>
@@ -102,6 +103,22 @@ fn Outage() -> impl IntoView {
     }
 }
 
+/// Says why nobody is signed in any more who did not sign out.
+#[component]
+fn Ended() -> impl IntoView {
+    let session = use_session();
+    view! {
+        <div role="alert">
+            {move || session.ended().map(|why| view! {
+                <p class="ended" id="session-ended">
+                    <strong>{why}</strong>
+                    " You can read on. To act, sign in again: what you have written here is kept."
+                </p>
+            })}
+        </div>
+    }
+}
+
 #[component]
 fn Account() -> impl IntoView {
     let session = use_session();
@@ -114,7 +131,7 @@ fn Account() -> impl IntoView {
             .0
             .with(|token| token.as_ref().is_some_and(|token| token.left_s(now_s) <= 0))
         {
-            session.sign_out();
+            session.end("Your token has ended.");
         }
     });
     #[expect(clippy::cast_precision_loss, reason = "seconds of a token's life")]

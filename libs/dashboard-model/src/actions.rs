@@ -158,6 +158,7 @@ mod tests {
             total: Some(Amount(2_050)),
             created_at: Moment(0),
             updated_at: Moment(0),
+            ended_at: None,
             stalled_since: None,
             dead_letters_waiting: 0,
         }

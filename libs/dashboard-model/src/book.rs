@@ -205,6 +205,7 @@ mod tests {
             total: None,
             created_at: Moment(0),
             updated_at: Moment(at),
+            ended_at: None,
             stalled_since: None,
             dead_letters_waiting: 0,
         }

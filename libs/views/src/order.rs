@@ -62,6 +62,9 @@ pub struct State {
     pub created_at: Moment,
     /// The latest that is known of it.
     pub updated_at: Moment,
+    /// When the current attempt ended.
+    #[serde(default)]
+    pub ended_at: Option<Moment>,
     /// In flight for longer than the saga timeout.
     #[serde(default)]
     pub stalled_since: Option<Moment>,
@@ -227,9 +230,6 @@ pub struct Order {
     /// Whose it is.
     #[serde(default)]
     pub customer_id: Option<String>,
-    /// When the current attempt ended.
-    #[serde(default)]
-    pub ended_at: Option<Moment>,
     /// What was ordered.
     #[serde(default)]
     pub items: Vec<Item>,

@@ -38,6 +38,7 @@ pub(crate) fn Audit() -> impl IntoView {
                     next.try_set(page.next);
                 }
                 Err(failed) => {
+                    session.hear(&failed);
                     failure.try_set(Some(failed.what));
                 }
             }

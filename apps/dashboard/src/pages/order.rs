@@ -234,7 +234,7 @@ fn Facts(one: One, events: Memo<Vec<Entry>>) -> impl IntoView {
                 <div><dt>"Customer"</dt><dd>{move || with(|order| order.customer_id.clone().unwrap_or_else(|| "–".to_owned()))}</dd></div>
                 <div><dt>"Attempt"</dt><dd class="mono">{move || with(|order| order.state.attempt.to_string())}</dd></div>
                 <div><dt>"Placed"</dt><dd>{move || one.order.with(|order| order.as_ref().map(|order| view! { <Ago at=order.state.created_at/> }))}</dd></div>
-                <div><dt>"Took"</dt><dd class="mono">{move || with(|order| order.ended_at.map_or_else(
+                <div><dt>"Took"</dt><dd class="mono">{move || with(|order| order.state.ended_at.map_or_else(
                     || "under way".to_owned(),
                     |ended| duration(ended.ms_since(order.state.created_at)),
                 ))}</dd></div>
@@ -330,8 +330,8 @@ fn Lanes(one: One, events: Memo<Vec<Entry>>) -> impl IntoView {
                         <marker id="tip-undone" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="5" markerHeight="5" orient="auto"><path d="M0 0L8 4L0 8z"/></marker>
                     </defs>
                     {move || drawing.with(|drawing| {
-                        let (width, height) = (drawing.width, drawing.height);
-                        let rows = drawing.rows.iter().map(|row| view! { <line class="lane-line" x1="0" x2=width y1=row.y y2=row.y/> }).collect_view();
+                        let height = drawing.height;
+                        let rows = drawing.rows.iter().map(|row| view! { <line class="lane-line" x1="0" x2="100%" y1=row.y y2=row.y/> }).collect_view();
                         let bands = drawing.attempts.iter().enumerate().map(|(at, band)| view! {
                             <rect class=if at % 2 == 0 { "attempt" } else { "attempt odd" } x=band.from y="0" width=band.to - band.from height=height/>
                             <text class="attempt-name" x=band.from + 10.0 y="16">{band.label.clone()}</text>

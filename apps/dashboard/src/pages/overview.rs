@@ -11,6 +11,8 @@ use crate::stats::use_stats;
 
 const WIDTH: f64 = 600.0;
 const HEIGHT: f64 = 150.0;
+/// The part of a chart that must be empty for it to be said why: there is room for the words.
+const TOLD_FROM: f64 = 0.5;
 
 #[component]
 pub(crate) fn Overview() -> impl IntoView {
@@ -48,11 +50,20 @@ pub(crate) fn Overview() -> impl IntoView {
                     <Chart title="Throughput" unit="orders/s" window_s figures=vec![(0, "placed", "a"), (1, "finished", "b")] said=rate/>
                     <Chart title="Time to the outcome" unit="ms" window_s figures=vec![(4, "99 %", "c"), (3, "95 %", "b"), (2, "half", "a")] said=duration/>
                     <Funnel/>
-                    <Chart title="Under way" unit="orders" window_s figures=vec![(6, "in flight", "a"), (7, "dead letters", "c")] said=rate/>
+                    <Chart title="Under way" unit="orders" window_s figures=vec![(6, "in flight", "a"), (7, "dead letters", "c")] said=whole/>
                     <Chart title="Read model behind" unit="ms" window_s figures=vec![(5, "lag", "a")] said=duration/>
                 </div>
             </Show>
         </section>
+    }
+}
+
+/// A number of things; only a tick between two of them is no whole one.
+fn whole(number: f64) -> String {
+    if is_same(number.fract(), 0.0) {
+        format!("{number:.0}")
+    } else {
+        rate(number)
     }
 }
 
@@ -152,6 +163,14 @@ fn Chart(
                 .then(|| format!("measured for {}", duration((span_s * 1_000.0).max(1_000.0))))
         })
     };
+    // The part of the window in which nobody looked yet.
+    let unseen = move || {
+        stats.series.with(|series| {
+            let seen_s = js_sys::Date::now() / 1_000.0 - series.first_s()?;
+            let part = 1.0 - seen_s / window_s.get();
+            (part > 0.0).then_some(part.min(1.0))
+        })
+    };
     view! {
         <figure class="chart">
             <figcaption>
@@ -172,8 +191,12 @@ fn Chart(
                     {figures.get_value().into_iter().enumerate().map(|(at, (_, _, class))| view! {
                         <path class=format!("line {class}") d=move || lines.with(|lines| lines.1.get(at).cloned().unwrap_or_default())/>
                     }).collect_view()}
+                    {move || unseen().map(|part| view! { <rect class="unseen" x="0" y="0" width=WIDTH * part height=HEIGHT/> })}
                     {move || pointed.get().map(|ago_s| { let x = WIDTH * (1.0 - ago_s / window_s.get()); view! { <line class="pointed" x1=x x2=x y1="0" y2=HEIGHT/> } })}
                 </svg>
+                {move || unseen().filter(|part| *part > TOLD_FROM).map(|part| view! {
+                    <p class="unseen-said quiet" style:width=format!("{:.1}%", part * 100.0)>"Not watched yet: it fills while this page is open"</p>
+                })}
                 <p class="times" aria-hidden="true">
                     <span>{move || format!("{} ago", duration(window_s.get() * 1_000.0))}</span>
                     <span>{since}</span>

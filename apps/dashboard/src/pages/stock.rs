@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::api::{self, INVENTORY, Reader, Sender};
 use crate::browser;
-use crate::parts::{Dialog, Failed, Loading};
+use crate::parts::{Dialog, Failed, Loading, SignedOut};
 use crate::session::use_session;
 use crate::stats::use_stats;
 
@@ -187,6 +187,7 @@ fn Restock(restocked: RwSignal<Option<Product>>, then: Callback<()>) -> impl Int
                     then.try_run(());
                 }
                 Err(failure) => {
+                    session.hear(&failure);
                     wrong.try_set(Some(failure.what));
                 }
             }
@@ -206,10 +207,11 @@ fn Restock(restocked: RwSignal<Option<Product>>, then: Callback<()>) -> impl Int
                 <label for="units">"Units to add"</label>
                 <input id="units" inputmode="numeric" prop:value=qty on:input=move |event| { qty.set(event_target_value(&event)); key.set(browser::random_key()); }/>
                 <p class="wrong" role="alert">{wrong}</p>
+                <SignedOut/>
                 <p class="hint">"They are available at once. Orders that were cancelled for lack of stock can be retried then."</p>
                 <div class="buttons">
                     <button type="button" class="button" on:click=move |_| is_open.set(false)>"Cancel"</button>
-                    <button type="submit" class="button primary" id="restock">"Add"</button>
+                    <button type="submit" class="button primary" id="restock" disabled=move || !session.is_signed_in()>"Add"</button>
                 </div>
             </form>
         </Dialog>

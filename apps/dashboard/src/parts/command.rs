@@ -39,6 +39,17 @@ pub(crate) enum Asked {
     Refused(String),
 }
 
+/// In a dialog that was opened by somebody who is signed out by now.
+#[component]
+pub(crate) fn SignedOut() -> impl IntoView {
+    let session = use_session();
+    view! {
+        <Show when=move || !session.is_signed_in()>
+            <p class="wrong" role="alert">"You are signed out, and nothing more is sent. Close this, sign in, and ask again."</p>
+        </Show>
+    }
+}
+
 /// Asks whether a command is meant, sends it, and says what the service answered. A dialog that is open has one key, so a double
 /// click is one effect, and so is a click after an answer that was lost.
 #[component]
@@ -84,10 +95,8 @@ pub(crate) fn Confirm(
                     }
                 }
                 Err(failure) => {
+                    session.hear(&failure);
                     asked.try_set(Asked::Refused(failure.what));
-                    if failure.status == 401 {
-                        session.sign_out();
-                    }
                 }
             }
         });
@@ -105,7 +114,8 @@ pub(crate) fn Confirm(
     view! {
         <Dialog is_open title>
             <p>{move || of(|command| command.consequence.clone())}</p>
-            <p class="wrong" role="alert">{refused}</p>
+            <p class="wrong" role="alert" id="refused">{refused}</p>
+            <SignedOut/>
             <div class="buttons">
                 <span class="first"><CopyButton label="Copy as curl" text=move || command.with(|command| command.as_ref().map(|command| {
                     curl(&browser::absolute(&command.url), Some(&command.body))
@@ -113,6 +123,7 @@ pub(crate) fn Confirm(
                 <button type="button" class="button" on:click=move |_| is_open.set(false)>"Keep as it is"</button>
                 <button type="button" id="confirm"
                     class=move || if command.with(|c| c.as_ref().is_some_and(|c| c.is_grave)) { "button grave" } else { "button primary" }
+                    disabled=move || !session.is_signed_in()
                     on:click=send>
                     {move || if asked.get() == Asked::Sending { "Sending…".to_owned() } else { of(|command| command.label.clone()) }}
                 </button>

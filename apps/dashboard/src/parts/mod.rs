@@ -2,7 +2,7 @@
 
 mod command;
 
-pub(crate) use command::{Asked, Command, Confirm};
+pub(crate) use command::{Asked, Command, Confirm, SignedOut};
 
 use dashboard_model::{Tone, ago, exact, label, outcome_tone, status_tone};
 use leptos::prelude::*;

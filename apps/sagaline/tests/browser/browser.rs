@@ -211,6 +211,22 @@ impl Browser {
         self.tools("Emulation.setEmulatedMedia", features).await
     }
 
+    /// Runs a script in every page from now on, before any of its own.
+    pub async fn before_every_page(&self, script: &str) -> Result<()> {
+        self.tools(
+            "Page.addScriptToEvaluateOnNewDocument",
+            json!({ "source": script }),
+        )
+        .await
+    }
+
+    /// Every page is loaded as if it were the first time.
+    pub async fn cache_nothing(&self) -> Result<()> {
+        self.tools("Network.enable", json!({})).await?;
+        self.tools("Network.setCacheDisabled", json!({ "cacheDisabled": true }))
+            .await
+    }
+
     async fn tools(&self, command: &'static str, parameters: Value) -> Result<()> {
         self.page.issue_cmd(DevTools(command, parameters)).await?;
         Ok(())

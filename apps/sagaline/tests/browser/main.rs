@@ -12,11 +12,17 @@
     reason = "a test fails by panicking, looks at the clock, and its modules are nobody else's"
 )]
 mod browser;
+mod elsewhere;
+mod expiry;
 #[path = "../e2e/fate.rs"]
 mod fate;
+mod keyboard;
+mod markup;
+mod paint;
 mod pictures;
 mod scenarios;
 mod smoothness;
+mod states;
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -30,6 +36,7 @@ use sagaline_testkit::client::Client;
 use sagaline_testkit::stack::{Backend, Stack};
 
 use browser::{Browser, Driver};
+use elsewhere::Site;
 
 /// Fates of payments and shipments follow from order ids at these rates; see [`fate`].
 pub const RATE: &str = "0.3";
@@ -49,6 +56,7 @@ pub struct World {
     pub stack: Stack,
     pub client: Client,
     pub driver: Driver,
+    pub site: elsewhere::Site,
 }
 
 type Run = for<'w> fn(&'w mut World, &'w Browser) -> Pin<Box<dyn Future<Output = Result<()>> + 'w>>;
@@ -64,20 +72,27 @@ trials! {
     scenarios::an_order_placed_in_the_form_is_followed_to_its_end,
     scenarios::without_a_token_there_is_nothing_to_press,
     scenarios::a_declined_payment_shows_its_compensation_and_a_double_click_retries_once,
-    scenarios::a_cancel_is_asked_for_and_its_outcome_stands_in_the_timeline,
+    scenarios::a_cancel_is_asked_for_once_and_has_one_outcome_in_the_timeline,
     scenarios::a_shipped_order_is_refunded_once_and_then_nothing_is_offered,
-    scenarios::a_retry_needs_no_mouse,
+    keyboard::signing_in_and_retrying_need_no_mouse,
     scenarios::poison_is_understood_edited_and_redriven_and_its_order_completes,
     scenarios::a_dead_letter_that_comes_while_the_list_is_asked_for_is_shown,
     scenarios::dead_letters_come_live_and_take_nothing_from_who_writes,
     scenarios::many_letters_are_tried_and_then_discarded_one_after_the_other,
     scenarios::an_order_is_found_by_its_id_and_the_next_one_is_a_click_away,
     scenarios::a_token_in_the_address_signs_in_and_is_taken_out_of_it,
-    scenarios::what_looks_like_html_stays_text,
+    markup::what_looks_like_html_stays_text_wherever_it_is_shown,
+    expiry::a_token_that_ends_leaves_a_page_to_read_and_loses_nothing,
+    expiry::what_is_asked_with_a_token_that_ended_is_refused_and_nothing_lost,
+    elsewhere::a_page_of_another_origin_places_follows_and_retries_an_order,
+    elsewhere::a_page_that_the_services_were_not_told_of_can_do_nothing,
+    paint::the_first_rows_are_there_within_a_second,
     scenarios::stock_that_is_added_is_there_and_the_audit_names_who_acted,
     scenarios::a_lost_connection_heals_without_gap_or_double,
     scenarios::the_list_is_complete_again_after_the_feed_was_cut_off,
     pictures::every_view_is_drawn_in_light_and_dark_and_on_a_narrow_screen,
+    states::what_is_not_there_is_drawn_as_well,
+    states::every_dialog_and_a_parked_order_are_drawn,
     smoothness::ten_thousand_orders_scroll_while_more_flow_in,
 }
 
@@ -116,13 +131,17 @@ fn main() -> ExitCode {
 
 async fn start() -> Result<World> {
     // A durable one, so that it can be killed and come back.
-    let stack = Stack::start(Backend::Durable, &binaries(), &FLAGS).await?;
+    let site = Site::start().await?;
+    let welcome = site.welcome();
+    let flags = [FLAGS.as_slice(), &[("--cors-origin", welcome.as_str())]].concat();
+    let stack = Stack::start(Backend::Durable, &binaries(), &flags).await?;
     let client = Client::operator(&stack)?;
     let driver = Driver::start().await?;
     Ok(World {
         stack,
         client,
         driver,
+        site,
     })
 }
 

@@ -125,8 +125,13 @@ impl Stack {
 
     /// Mints a token as an operator does.
     pub fn token(&self, sub: &str) -> Result<String> {
+        self.token_for(sub, "1h")
+    }
+
+    /// Mints a token that ends after `ttl`, for instance `20s`.
+    pub fn token_for(&self, sub: &str, ttl: &str) -> Result<String> {
         let made = std::process::Command::new(self.binaries.join("sagaline"))
-            .args(["token", "--sub", sub, "--role", "admin", "--ttl", "1h"])
+            .args(["token", "--sub", sub, "--role", "admin", "--ttl", ttl])
             .env("JWT_SECRET", &self.secret)
             .output()?;
         anyhow::ensure!(

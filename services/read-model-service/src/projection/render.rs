@@ -65,6 +65,8 @@ struct State<'a> {
     created_at: Timestamp,
     updated_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
+    ended_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     stalled_since: Option<Timestamp>,
     #[serde(skip_serializing_if = "is_zero")]
     dead_letters_waiting: u32,
@@ -136,6 +138,7 @@ impl Fold<'_> {
             total: self.placed.map(|placed| placed.total),
             created_at: self.created_at,
             updated_at: self.updated_at,
+            ended_at: self.ended_at,
             stalled_since: self.stalled_since(),
             dead_letters_waiting: self.head().letters_waiting,
         };

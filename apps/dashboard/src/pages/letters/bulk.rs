@@ -9,7 +9,7 @@ use sagaline_views::DeadLetter;
 use serde_json::{Value, json};
 
 use crate::api::{self, READ_MODEL, Sender};
-use crate::parts::Dialog;
+use crate::parts::{Dialog, SignedOut};
 use crate::session::{Session, use_session};
 
 use super::Desk;
@@ -120,8 +120,8 @@ impl Work {
                     key: None,
                 };
                 let failed = api::post::<Value>(&url, &json!({}), sender).await.err();
-                if failed.as_ref().is_some_and(|failure| failure.status == 401) {
-                    self.session.sign_out();
+                if let Some(failure) = &failed {
+                    self.session.hear(failure);
                 }
                 self.progress.try_update(|progress| {
                     if let Some(progress) = progress {
@@ -189,16 +189,17 @@ pub(super) fn Bulk(desk: Desk) -> impl IntoView {
                 <p role="status" id="bulk-said">{move || work.progress.get().map(|progress| progress.said())}</p>
                 <ul class="wrong">{move || work.progress.get().map(|progress| progress.refused.into_iter().take(SHOWN_MAX)
                     .map(|what| view! { <li>{what}</li> }).collect_view())}</ul>
+                <SignedOut/>
                 <div class="buttons">
                     <Show when=move || work.is_running()>
                         <button class="button grave" type="button" id="bulk-stop" on:click=move |_| work.stop()>"Stop"</button>
                     </Show>
                     <button class="button" type="button" id="bulk-close" on:click=move |_| is_open.set(false)>{move || if work.is_open() { "Keep as they are" } else { "Close" }}</button>
                     <Show when=move || work.is_open() && work.action.get() == "redrive">
-                        <button class="button" type="button" id="bulk-try" on:click=move |_| work.run(true)>"Try without sending"</button>
+                        <button class="button" type="button" id="bulk-try" disabled=move || !session.is_signed_in() on:click=move |_| work.run(true)>"Try without sending"</button>
                     </Show>
                     <Show when=move || work.is_open()>
-                        <button class="button grave" type="button" id="bulk-confirm" on:click=move |_| work.run(false)>{move || title.get()}</button>
+                        <button class="button grave" type="button" id="bulk-confirm" disabled=move || !session.is_signed_in() on:click=move |_| work.run(false)>{move || title.get()}</button>
                     </Show>
                 </div>
             </Dialog>

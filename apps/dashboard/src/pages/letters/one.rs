@@ -165,6 +165,9 @@ fn Letter(work: Work, letter: DeadLetter) -> impl IntoView {
             };
             let body = json!({ "payload": payload });
             let answer = api::post::<Value>(&url, &body, sender).await;
+            if let Err(failure) = &answer {
+                session.hear(failure);
+            }
             checked.try_set(Some(answer.map(drop).map_err(|failure| failure.what)));
         });
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use dashboard_model::{Filter, Tone, duration, exact};
 use leptos::prelude::*;
 use leptos_router::components::A;
-use sagaline_views::{Outcome, State};
+use sagaline_views::State;
 use wasm_bindgen::JsCast;
 
 use crate::browser;
@@ -156,8 +156,8 @@ fn OrderRow(orders: Orders, state: Arc<State>) -> impl IntoView {
     };
     let took = move || {
         state.with(|state| {
-            (state.outcome != Outcome::Pending)
-                .then(|| duration(state.updated_at.ms_since(state.created_at)))
+            let ended = state.ended_at?;
+            Some(duration(ended.ms_since(state.created_at)))
         })
     };
     let flags = move || {

@@ -41,6 +41,7 @@ fn the_state_for_the_feed_says_how_the_order_stands_and_nothing_of_its_past() {
             "orderId": "o-1", "currentStatus": "PAYMENT_FAILED", "outcome": "CANCELLED", "attempt": 1,
             "reason": "card_declined", "total": 20.5,
             "createdAt": "1970-01-01T00:00:01.000000Z", "updatedAt": "1970-01-01T00:00:06.000000Z",
+            "endedAt": "1970-01-01T00:00:06.000000Z",
         })
     );
 }
