@@ -357,8 +357,18 @@ async fn topics_are_read_from_their_beginning_to_where_they_ended() {
     // What Kafka writes behind a transaction is no message, and is the end of its partition.
     committed(&kafka.brokers()).await;
     let topics = [EventType::OrderShipped.as_str()];
-    let mut replay = broker.replay(&topics).await.unwrap();
-    let end: i64 = replay.spans().iter().map(|span| span.end).sum();
+    let ended = async {
+        loop {
+            let replay = broker.replay(&topics).await.unwrap();
+            let end: i64 = replay.spans().iter().map(|span| span.end).sum();
+            match end {
+                // Kafka says that a transaction is committed before it has written its end into the partition.
+                0 => tokio::time::sleep(Duration::from_millis(20)).await,
+                end => return (end, replay),
+            }
+        }
+    };
+    let (end, mut replay) = tokio::time::timeout(LIMIT, ended).await.unwrap();
     assert_eq!((end, read(replay.as_mut()).await.len()), (2, 1));
 }
 
