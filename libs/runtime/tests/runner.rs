@@ -71,7 +71,8 @@ async fn a_batch_of_one_order_is_worked_off_in_order_and_saved_once() {
         world.record("o").await.unwrap().state,
         ToyState {
             charges: 1,
-            shipped: true
+            shipped: true,
+            ..ToyState::default()
         }
     );
 }
@@ -100,7 +101,8 @@ async fn a_failure_between_any_two_steps_loses_and_doubles_nothing() {
                 world.record(id).await.unwrap().state,
                 ToyState {
                     charges: 1,
-                    shipped: true
+                    shipped: true,
+                    ..ToyState::default()
                 },
                 "step {step}"
             );
@@ -203,7 +205,8 @@ async fn an_effect_that_fails_for_one_order_delays_only_that_order() {
         world.record("slow").await.unwrap().state,
         ToyState {
             charges: 1,
-            shipped: true
+            shipped: true,
+            ..ToyState::default()
         }
     );
 }

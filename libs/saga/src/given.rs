@@ -65,20 +65,15 @@ where
         &self.decision
     }
 
-    /// # Panics
-    /// When no effect was asked for.
-    ///
     /// The effect was asked for and came back with `outcome`: the transition that follows.
     #[track_caller]
     pub fn with_outcome(self, outcome: P::Outcome) -> Transition<P::State> {
-        assert!(
-            matches!(self.decision, Decision::Effect(_)),
-            "no effect was asked for: {:?}",
-            self.decision
-        );
-        self.given
-            .participant
-            .settle(&self.given.state, &self.event, outcome)
+        let state = match self.decision {
+            Decision::Effect(_) => self.given.state,
+            Decision::Intend { state, .. } => state,
+            other => unreachable!("no effect was asked for: {other:?}"),
+        };
+        self.given.participant.settle(&state, &self.event, outcome)
     }
 
     /// It was applied: the transition.

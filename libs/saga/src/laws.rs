@@ -8,7 +8,7 @@ use crate::{Decision, Participant, Transition};
 ///
 /// The same state and event give the same decision; a state survives its document; whatever is told is about this order,
 /// and can be read by those it is told to; and nothing panics. An effect is answered with `outcome`, which may
-/// well be an answer to another question.
+/// well be an answer to another question. What is intended is asked for again in the state that it gives.
 pub fn meet<P: Participant>(
     participant: &P,
     state: &P::State,
@@ -22,6 +22,23 @@ pub fn meet<P: Participant>(
     let transition = match (decision, outcome) {
         (Decision::Apply(transition), _) => transition,
         (Decision::Effect(_), Some(outcome)) => participant.settle(state, event, outcome),
+        (
+            Decision::Intend {
+                state: intended,
+                effect,
+            },
+            outcome,
+        ) => {
+            survives(&intended)?;
+            let asked = participant.decide(&intended, event);
+            if asked != Decision::Effect(effect) {
+                return Err(format!("{intended:?} was intended, and then: {asked:?}"));
+            }
+            match outcome {
+                Some(outcome) => participant.settle(&intended, event, outcome),
+                None => return Ok(Some(intended)),
+            }
+        }
         (Decision::Reject(reason), _) if reason.is_empty() => {
             return Err("rejected without a reason".to_owned());
         }

@@ -14,6 +14,8 @@ pub mod laws;
 mod letter;
 mod participant;
 pub mod planted;
+#[cfg(feature = "given")]
+pub mod race;
 mod record;
 mod retry;
 mod session;

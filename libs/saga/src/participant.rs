@@ -27,7 +27,8 @@ pub trait Participant: Send + Sync + 'static {
     /// Decides what an event means for an order.
     fn decide(&self, state: &Self::State, event: &Event) -> Decision<Self::State, Self::Effect>;
 
-    /// Decides what comes of an effect that [`Participant::decide`] asked for on the same state and event.
+    /// Decides what comes of an effect that [`Participant::decide`] asked for on the same state and event; after a
+    /// [`Decision::Intend`] on the state that was intended.
     fn settle(
         &self,
         state: &Self::State,
@@ -75,6 +76,15 @@ pub enum Decision<S, F> {
     /// Something must be carried out first; [`Participant::settle`] then knows the next state. An effect may be
     /// carried out again after a crash, with the same order and attempt: it must be idempotent.
     Effect(F),
+    /// As [`Decision::Effect`], but the state is saved first: from then on whoever works on the order knows what is being done.
+    /// For effects that take back what another instance may be doing at this moment: if that one saves first, the effect is
+    /// not carried out, and the event is decided again. On the state that it gives, `decide` must ask for the same effect.
+    Intend {
+        /// What is to be known before the effect is carried out.
+        state: S,
+        /// The effect.
+        effect: F,
+    },
     /// Nothing to do, for instance late or not for us; says why.
     Ignore(&'static str),
     /// It comes before something that it depends on: it is remembered, and decided again after each further event.

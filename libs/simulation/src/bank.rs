@@ -124,10 +124,8 @@ impl Bank {
         }
         if !charge.refund_keys.iter().any(|known| known == key) {
             charge.refund_keys.push(key.to_owned());
-            // What was voided is paid back already.
-            if !charge.voided {
-                charge.refunded += amount.cents();
-            }
+            // Voided and refunded is paid back twice.
+            charge.refunded += amount.cents();
             env.trace.note((8_u8, key, amount.cents()), || {
                 format!("bank: {key} is paid back {}", amount.cents())
             });
@@ -146,7 +144,8 @@ impl Bank {
                 .clone_into(&mut charge.order);
         }
         charge.voided = true;
-        charge.refunded = charge.captured;
+        // What is paid back already is not paid back again.
+        charge.refunded = charge.refunded.max(charge.captured);
         env.trace
             .note((9_u8, key), || format!("bank: {key} is voided"));
     }

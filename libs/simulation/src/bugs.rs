@@ -73,6 +73,10 @@ pub const BUGS: &[Bug] = &[
         "events are published before their record is saved",
     ),
     (
+        "effect before its intent",
+        "what an event intends is not saved before its effect is carried out",
+    ),
+    (
         "batch dropped in an outage",
         "a batch that fails is committed all the same",
     ),

@@ -91,7 +91,9 @@ impl Participant for Payments {
 impl Payment {
     /// The attempt that an event belongs to; one that does not say belongs to the latest that is known.
     fn attempt_of(&self, named: Option<u32>) -> u32 {
-        named.unwrap_or(self.attempt.max(self.barred)).max(1)
+        named
+            .unwrap_or(self.attempt.max(self.barred).max(self.barring))
+            .max(1)
     }
 
     fn on_reserved(&self, reserved: &InventoryReserved) -> Decision<Self, PaymentEffect> {
@@ -104,6 +106,15 @@ impl Payment {
         }
         if attempt <= self.barred && !sagaline_saga::planted!("barred attempt charged") {
             return Decision::Ignore("the attempt was undone before its reservation came");
+        }
+        if attempt < self.barring {
+            return Decision::Ignore("a later attempt is being undone");
+        }
+        if attempt == self.barring {
+            // Who began it did not come to its end: the ruling was discarded.
+            return Decision::Effect(PaymentEffect::Void {
+                key: charge_key(order_id, attempt),
+            });
         }
         match (&self.charge, reserved.total) {
             (Charge::Authorized { amount, .. }, Some(total)) if *amount != total => {
@@ -161,10 +172,26 @@ impl Payment {
             {
                 self.barred(order_id, attempt).into()
             }
-            _ if attempt > self.attempt && attempt > self.barred => {
-                Decision::Effect(PaymentEffect::Void { key })
+            _ if attempt > self.attempt && attempt > self.barred && attempt >= self.barring => {
+                self.bar(attempt, PaymentEffect::Void { key })
             }
             _ => Decision::Ignore("nothing is charged for this attempt, or not any more"),
+        }
+    }
+
+    /// Bars an attempt of which nothing is known. Another instance may be charging for it at this moment: whose record is saved
+    /// first decides, so what the gateway has is reversed only afterwards.
+    fn bar(&self, attempt: u32, void: PaymentEffect) -> Decision<Self, PaymentEffect> {
+        if attempt == self.barring {
+            return Decision::Effect(void);
+        }
+        let state = Self {
+            barring: attempt,
+            ..self.clone()
+        };
+        Decision::Intend {
+            state,
+            effect: void,
         }
     }
 
@@ -257,6 +284,7 @@ impl Payment {
     /// The next attempt's charge. An earlier one goes to the history, unless it is the same, affirmed again.
     fn with(&self, charge: Charge) -> Self {
         let mut next = self.clone();
+        next.barring = 0;
         let before = std::mem::replace(&mut next.charge, charge);
         if matches!(before, Charge::Failed { .. } | Charge::Refunded { .. }) {
             if next.history.len() >= HISTORY_MAX {

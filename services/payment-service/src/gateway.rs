@@ -27,12 +27,11 @@ pub trait Gateway: Send + Sync + 'static {
         amount: Money,
     ) -> Result<Authorization, CallError>;
 
-    /// Pays the charge `auth_id` back. One that was [voided](Self::void) meanwhile is paid back already: that is an answer like
-    /// any other, and moves nothing. (An instance voids a key while another one's charge under it is about to be saved.)
+    /// Pays the charge `auth_id` back. It is never one that was [voided](Self::void).
     async fn refund(&self, key: &str, auth_id: &str, amount: Money) -> Result<Refunded, CallError>;
 
     /// Sees to it that nothing is charged under the key of an [`authorize`](Self::authorize): a charge that was made is
-    /// reversed, one that comes later is declined. A key that was never seen is voided just the same.
+    /// reversed unless it is paid back already, one that comes later is declined. A key that was never seen is voided just the same.
     async fn void(&self, key: &str) -> Result<(), CallError>;
 }
 

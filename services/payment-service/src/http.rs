@@ -151,6 +151,7 @@ mod tests {
         let state = Payment {
             attempt: 2,
             barred: 1,
+            barring: 0,
             charge: authorized,
             history: vec![refunded],
         };

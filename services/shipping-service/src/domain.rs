@@ -66,44 +66,9 @@ impl Participant for Shipments {
         let Decision::Effect(effect) = asked else {
             return Transition::to(state.clone());
         };
-        match (&event.payload, effect, outcome) {
-            (
-                Payload::PaymentAuthorized(paid),
-                ShippingEffect::Book { .. },
-                ShippingOutcome::Booked {
-                    carrier,
-                    tracking_id,
-                },
-            ) => state.shipped(
-                &paid.order_id,
-                state.attempt_of(paid.attempt),
-                carrier,
-                tracking_id,
-            ),
-            (
-                Payload::PaymentAuthorized(paid),
-                ShippingEffect::Book { .. },
-                ShippingOutcome::Refused { reason },
-            ) => state.failed(
-                &paid.order_id,
-                state.attempt_of(paid.attempt),
-                &reason,
-                SERVICE,
-            ),
-            (
-                Payload::CompensationRequested(wish),
-                ShippingEffect::Void { .. },
-                ShippingOutcome::Voided,
-            ) => state.barred(wish),
-            (
-                Payload::CompensationRequested(wish),
-                ShippingEffect::Void { .. },
-                ShippingOutcome::Booked {
-                    carrier,
-                    tracking_id,
-                },
-            ) => state.too_late(wish, carrier, tracking_id),
-            // An answer to another question tells nothing.
+        match &event.payload {
+            Payload::PaymentAuthorized(paid) => state.settle_paid(paid, &effect, outcome),
+            Payload::CompensationRequested(wish) => state.settle_wish(wish, &effect, outcome),
             _ => Transition::to(state.clone()),
         }
     }
@@ -120,8 +85,9 @@ impl Participant for Shipments {
 impl OrderShipments {
     /// The attempt that an event belongs to; one that does not say belongs to the latest that is known.
     fn attempt_of(&self, named: Option<u32>) -> u32 {
+        let begun = self.attempt.max(self.barring);
         named
-            .unwrap_or(self.attempt.max(self.barred).max(self.ended))
+            .unwrap_or(begun.max(self.barred).max(self.ended))
             .max(1)
     }
 
@@ -132,7 +98,7 @@ impl OrderShipments {
         attempt <= self.attempt || attempt <= self.ended.saturating_add(1)
     }
 
-    /// The highest attempt that is being undone, or was.
+    /// The highest attempt that is undone.
     fn undone(&self) -> u32 {
         match self.shipment {
             Shipment::Failed { attempt, .. } => self.barred.max(attempt),
@@ -150,12 +116,15 @@ impl OrderShipments {
         {
             return Decision::Ignore("the attempt is undone or over");
         }
-        if attempt < self.attempt {
+        if attempt < self.attempt.max(self.barring) {
             return Decision::Ignore("a later attempt was seen");
         }
-        Decision::Effect(ShippingEffect::Book {
-            key: key(&paid.order_id, attempt),
-        })
+        let key = key(&paid.order_id, attempt);
+        if attempt == self.barring {
+            // Who began it did not come to its end: the wish was discarded.
+            return Decision::Effect(ShippingEffect::Void { key });
+        }
+        Decision::Effect(ShippingEffect::Book { key })
     }
 
     fn on_cancelled(&self, cancelled: &OrderCancelled) -> Decision<Self, ShippingEffect> {
@@ -208,16 +177,30 @@ impl OrderShipments {
             "the attempt is over"
         } else if attempt <= self.undone() {
             "the attempt is being undone already"
-        } else if attempt < self.attempt {
+        } else if attempt < self.attempt.max(self.barring) {
             "a later attempt has begun"
         } else if sagaline_saga::planted!("unseen parcel not voided") {
-            return self.barred(request).into();
+            return self.undone_by(request).into();
         } else {
-            return Decision::Effect(ShippingEffect::Void {
-                key: key(&request.order_id, attempt),
-            });
+            return self.bar(&request.order_id, attempt);
         };
         self.refuse(request, refusal)
+    }
+
+    /// Bars an attempt of which nothing is known. Another instance may be handing its parcel over at this moment: whose record is
+    /// saved first decides, so what the carrier has is called back only afterwards.
+    fn bar(&self, order_id: &OrderId, attempt: u32) -> Decision<Self, ShippingEffect> {
+        let effect = ShippingEffect::Void {
+            key: key(order_id, attempt),
+        };
+        if attempt == self.barring {
+            return Decision::Effect(effect);
+        }
+        let state = Self {
+            barring: attempt,
+            ..self.clone()
+        };
+        Decision::Intend { state, effect }
     }
 
     fn on_wish_after_the_pivot(

@@ -88,11 +88,11 @@ impl<P: Participant, E: Effects<P>> BatchHandler for ParticipantHandler<P, E> {
         let mut damaged = Vec::new();
         let mut open = self.load(groups, batch, decoded, &mut damaged).await?;
         for _ in 0..CONFLICTS_MAX {
-            self.work(&mut open).await?;
+            let mut lost = self.work(&mut open, &mut damaged).await?;
             if planted!("publish before save") {
                 self.publish(&open, Vec::new()).await?;
             }
-            let lost = self.save(&mut open, &mut damaged).await?;
+            lost.extend(self.save(&mut open, &mut damaged, |_| true).await?);
             done.append(&mut open);
             if lost.is_empty() {
                 break;
@@ -143,9 +143,9 @@ impl<P: Participant, E: Effects<P>> BatchHandler for ParticipantHandler<P, E> {
         }
         self.note_damaged(damaged);
         self.sweep(&mut open, now).await?;
-        self.work(&mut open).await?;
         // Who lost a race has nothing to do: the winner's record is looked after at the next tick.
-        self.save(&mut open, &mut Vec::new()).await?;
+        self.work(&mut open, &mut Vec::new()).await?;
+        self.save(&mut open, &mut Vec::new(), |_| true).await?;
         self.publish(&open, Vec::new()).await?;
         self.tell_saved(&open);
         Ok(())

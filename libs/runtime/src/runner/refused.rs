@@ -50,7 +50,7 @@ impl<P: Participant, E: Effects<P>> ParticipantHandler<P, E> {
                     });
                 }
             }
-            orders = self.save(&mut open, &mut damaged).await?;
+            orders = self.save(&mut open, &mut damaged, |_| true).await?;
             if orders.is_empty() {
                 return Ok(());
             }

@@ -12,19 +12,20 @@ use super::work::OrderWork;
 use crate::{Effects, Outage};
 
 impl<P: Participant, E: Effects<P>> ParticipantHandler<P, E> {
-    /// Saves what changed. Takes out the orders that somebody else saved first, and gives their messages back; and those whose
+    /// Saves what changed of the orders that are meant. Takes out the orders that somebody else saved first, and gives their messages back; and those whose
     /// documents cannot be stored, which go to `damaged`.
     pub(super) async fn save(
         &self,
         open: &mut Vec<OrderWork<P>>,
         damaged: &mut Vec<Damaged>,
+        is_meant: impl Fn(&OrderWork<P>) -> bool + Send + Sync,
     ) -> Result<Vec<Group>, Outage> {
-        for work in open.iter_mut() {
+        for work in open.iter_mut().filter(|work| is_meant(work)) {
             work.session
                 .forget_acknowledged(|id| self.acked.contains(id));
         }
         let (written, results) = loop {
-            let (writes, written) = self.writes(open)?;
+            let (writes, written) = self.writes(open, &is_meant)?;
             if writes.is_empty() {
                 return Ok(Vec::new());
             }
@@ -47,17 +48,23 @@ impl<P: Participant, E: Effects<P>> ParticipantHandler<P, E> {
             if result == SaveResult::Conflict && !planted!("lost race ignored") {
                 let work = open.swap_remove(at);
                 lost.push((work.order_id, work.messages));
+            } else if let Some(work) = open.get_mut(at) {
+                work.version += 1;
             }
         }
         Ok(lost)
     }
 
     /// What is to be written, and which of the orders each write is of.
-    fn writes(&self, open: &[OrderWork<P>]) -> Result<(Vec<Write>, Vec<usize>), Outage> {
+    fn writes(
+        &self,
+        open: &[OrderWork<P>],
+        is_meant: impl Fn(&OrderWork<P>) -> bool,
+    ) -> Result<(Vec<Write>, Vec<usize>), Outage> {
         let mut writes = Vec::with_capacity(open.len());
         let mut written = Vec::with_capacity(open.len());
         for (at, work) in open.iter().enumerate() {
-            if work.session.changed() {
+            if is_meant(work) && work.session.changed() {
                 writes.push(self.write(work)?);
                 written.push(at);
             }

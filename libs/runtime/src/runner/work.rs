@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sagaline_contracts::OrderId;
+use sagaline_contracts::{EventId, OrderId};
 use sagaline_saga::{Delivery, EffectFailure, OrderRecord, Participant, Session};
 use sagaline_store::{StoreError, Stored};
 
@@ -18,6 +18,8 @@ pub(super) struct OrderWork<P: Participant> {
     pub(super) messages: Vec<usize>,
     pub(super) version: u64,
     pub(super) session: Session<P>,
+    /// The effect that it waits for.
+    pub(super) asked: Option<(EventId, P::Effect)>,
 }
 
 impl<P: Participant, E: Effects<P>> ParticipantHandler<P, E> {
@@ -54,6 +56,7 @@ impl<P: Participant, E: Effects<P>> ParticipantHandler<P, E> {
                         OrderRecord::unknown(order_id),
                         self.options.retry.clone(),
                     ),
+                    asked: None,
                 },
             };
             for at in &messages {
@@ -80,41 +83,53 @@ impl<P: Participant, E: Effects<P>> ParticipantHandler<P, E> {
             messages: Vec::new(),
             version: stored.version,
             session: Session::new(record, self.options.retry.clone()),
+            asked: None,
         })
     }
 
-    /// Advances every order until all are idle; effects of many orders are carried out together.
-    pub(super) async fn work(&self, open: &mut [OrderWork<P>]) -> Result<(), Outage> {
+    /// Advances every order until all are idle; effects of many orders are carried out together. Takes out the orders that
+    /// somebody else saved before what they intend could be, and gives their messages back.
+    pub(super) async fn work(
+        &self,
+        open: &mut Vec<OrderWork<P>>,
+        damaged: &mut Vec<Damaged>,
+    ) -> Result<Vec<Group>, Outage> {
+        let mut lost = Vec::new();
         loop {
             let now = self.ports.clock.now();
-            let mut waiting = Vec::new();
-            let mut requests = Vec::new();
-            for (at, work) in open.iter_mut().enumerate() {
-                if let Some((event_id, effect)) = work.session.advance(&*self.participant, now) {
-                    waiting.push(at);
-                    requests.push(EffectRequest {
+            for work in open.iter_mut() {
+                work.asked = work.session.advance(&*self.participant, now);
+            }
+            let is_intended = |work: &OrderWork<P>| work.session.is_intended();
+            lost.extend(self.save(open, damaged, is_intended).await?);
+            let requests: Vec<_> = open
+                .iter()
+                .filter_map(|work| {
+                    let (event_id, effect) = work.asked.clone()?;
+                    Some(EffectRequest {
                         order_id: work.order_id.clone(),
                         event_id,
                         effect,
-                    });
-                }
-            }
+                    })
+                })
+                .collect();
             if requests.is_empty() {
-                return Ok(());
+                return Ok(lost);
             }
             let outcomes = self.effects.carry_out(&requests).await?;
             let now = self.ports.clock.now();
             let mut outcomes = outcomes.into_iter();
-            for at in waiting {
+            for work in open.iter_mut() {
+                if work.asked.take().is_none() {
+                    continue;
+                }
                 // A short answer is a bug of the effects; the order is tried again later, the others go on.
                 let outcome = outcomes.next().unwrap_or_else(|| {
                     Err(EffectFailure::Transient(
                         "the effect gave no answer".to_owned(),
                     ))
                 });
-                if let Some(work) = open.get_mut(at) {
-                    work.session.settle(&*self.participant, outcome, now);
-                }
+                work.session.settle(&*self.participant, outcome, now);
             }
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use metrics::Gauge;
 use sagaline_contracts::payload::{
-    InventoryReserved, OrderConfirmed, OrderShipped, PaymentAuthorized,
+    InventoryReserved, OrderConfirmed, OrderShipped, PaymentAuthorized, PaymentFailed,
 };
 use sagaline_contracts::{Event, EventType, Money, OrderId, Payload};
 use sagaline_runtime::{EffectRequest, Effects, LoopOptions, Outage, Runner, RunnerOptions, Saved};
@@ -23,13 +23,15 @@ use super::{FakeBroker, FaultyStore, ManualClock, SwitchedOff, ports};
 
 pub const COLLECTION: &str = "toys";
 
-/// Charges what is reserved; ships what is charged.
+/// Charges what is reserved; ships what is charged; charges what failed elsewhere once that is intended.
 pub struct Toy;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ToyState {
     pub charges: u32,
     pub shipped: bool,
+    #[serde(default)]
+    pub intends: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -45,13 +47,26 @@ impl Participant for Toy {
     }
 
     fn subscriptions(&self) -> &'static [EventType] {
-        &[EventType::InventoryReserved, EventType::OrderShipped]
+        &[
+            EventType::InventoryReserved,
+            EventType::OrderShipped,
+            EventType::PaymentFailed,
+        ]
     }
 
     fn decide(&self, state: &ToyState, event: &Event) -> Decision<ToyState, Charge> {
         match &event.payload {
-            Payload::InventoryReserved(_) if state.charges > 0 => Decision::Ignore("charged"),
-            Payload::InventoryReserved(_) => Decision::Effect(Charge),
+            Payload::InventoryReserved(_) | Payload::PaymentFailed(_) if state.charges > 0 => {
+                Decision::Ignore("charged")
+            }
+            Payload::PaymentFailed(_) if !state.intends => Decision::Intend {
+                state: ToyState {
+                    intends: true,
+                    ..state.clone()
+                },
+                effect: Charge,
+            },
+            Payload::InventoryReserved(_) | Payload::PaymentFailed(_) => Decision::Effect(Charge),
             Payload::OrderShipped(_) if state.charges == 0 => Decision::Early("not charged"),
             Payload::OrderShipped(shipped) => Transition::to(ToyState {
                 shipped: true,
@@ -234,6 +249,15 @@ pub fn reserved(id: &str) -> Event {
         attempt: None,
     };
     given::event(&format!("reserved-{id}"), payload)
+}
+
+pub fn failed(id: &str) -> Event {
+    let payload = PaymentFailed {
+        order_id: order(id),
+        reason: "elsewhere".to_owned(),
+        attempt: None,
+    };
+    given::event(&format!("failed-{id}"), payload)
 }
 
 pub fn shipped(id: &str) -> Event {

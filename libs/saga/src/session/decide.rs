@@ -52,6 +52,10 @@ impl<P: Participant> Session<P> {
                 self.current = Some(current);
                 return Some(effect);
             }
+            Decision::Intend { state, effect } => {
+                self.intend(current, state, now);
+                return Some(effect);
+            }
         }
         None
     }
@@ -74,7 +78,7 @@ impl<P: Participant> Session<P> {
             self.bury(participant, current, &error, now);
             return;
         }
-        if !current.delivered && !crate::planted!("no outbox for what was kept") {
+        if current.kept && !crate::planted!("no outbox for what was kept") {
             self.keep_in_outbox(&emitted, now);
         }
         self.publish.extend(emitted.iter().cloned());
@@ -124,6 +128,7 @@ impl<P: Participant> Session<P> {
                     event,
                     attempts: 0,
                     delivered: false,
+                    kept: true,
                 },
                 now,
             );

@@ -95,6 +95,7 @@ impl<P: Participant> Session<P> {
                     event,
                     attempts: 0,
                     delivered: true,
+                    kept: false,
                 };
                 if self.record.parked.is_empty() || crate::planted!("parked order overtaken") {
                     if self.record.applied.len() >= EVENTS_MAX {

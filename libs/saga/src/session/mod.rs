@@ -27,8 +27,10 @@ struct Current {
     held: Held,
     event: Event,
     attempts: u32,
-    /// It came just now, in a message whose redelivery would bring it back; otherwise the record had kept it.
+    /// It came just now, in a message that has not been counted yet.
     delivered: bool,
+    /// The record holds it, or did, so that its message may be committed: a redelivery would not bring back what it causes.
+    kept: bool,
 }
 
 /// Works events off against one order's record.
@@ -36,6 +38,8 @@ pub struct Session<P: Participant> {
     record: OrderRecord<P::State>,
     incoming: VecDeque<Delivery>,
     current: Option<Current>,
+    /// The current event stands at the head of the queue as well, to be saved before its effect is carried out.
+    intended: bool,
     publish: Vec<Emission>,
     handled: Vec<Handled>,
     changed: bool,
@@ -50,6 +54,7 @@ impl<P: Participant> Session<P> {
             record,
             incoming: VecDeque::new(),
             current: None,
+            intended: false,
             publish: Vec::new(),
             handled: Vec::new(),
             changed: false,
@@ -64,7 +69,7 @@ impl<P: Participant> Session<P> {
     }
 
     /// Works until there is nothing left to do, or an effect is to be carried out first: then hand its outcome to
-    /// [`Session::settle`] and advance again.
+    /// [`Session::settle`] and advance again. If it is [intended](Session::is_intended), the record is to be saved before.
     pub fn advance(&mut self, participant: &P, now: Timestamp) -> Option<(EventId, P::Effect)> {
         loop {
             if self.current.is_some() {
@@ -99,6 +104,9 @@ impl<P: Participant> Session<P> {
         let Some(current) = self.current.take() else {
             return;
         };
+        if std::mem::take(&mut self.intended) {
+            self.record.parked.pop_front();
+        }
         match outcome {
             Ok(outcome) => {
                 let settled = catch_unwind(AssertUnwindSafe(|| {
@@ -117,6 +125,12 @@ impl<P: Participant> Session<P> {
             Err(EffectFailure::Permanent(error)) => self.bury(participant, current, &error, now),
             Err(EffectFailure::Transient(error)) => self.postpone(participant, current, error, now),
         }
+    }
+
+    /// Whether the record must be saved before the effect is carried out that the last [`Session::advance`] asked for. If
+    /// somebody else has saved it first, the effect is not to be carried out.
+    pub fn is_intended(&self) -> bool {
+        self.intended
     }
 
     /// Lets the deadline pass when it has.

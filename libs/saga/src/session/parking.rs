@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sagaline_contracts::{Event, EventType, OrderId, Payload, Rejected, Timestamp};
 
-use super::{Current, Session, Status};
+use super::{Current, OUTBOX_GRACE, Session, Status};
 use crate::clock::believed;
 use crate::record::{WAITING_BYTES_MAX, WAITING_MAX, raw_json};
 use crate::{Applied, Held, Message, Parked, ParkedReason, Participant};
@@ -45,6 +45,7 @@ impl<P: Participant> Session<P> {
                     event,
                     attempts: parked.attempts,
                     delivered: false,
+                    kept: true,
                 };
                 self.decide(participant, current, now)
             }
@@ -129,7 +130,7 @@ impl<P: Participant> Session<P> {
             now,
         );
         if let Some(dead) = dead {
-            if !current.delivered {
+            if current.kept {
                 self.keep_letter_in_outbox(&dead, now);
             }
             self.record.parked.push_front(dead);
@@ -175,6 +176,27 @@ impl<P: Participant> Session<P> {
             reason,
             attempts,
         })
+    }
+
+    /// Takes what an event intends into the record, to be saved before its effect is carried out. The event stands in front of all
+    /// that wait: should nobody come back with an outcome, it is tried again, and nothing overtakes it.
+    pub(super) fn intend(&mut self, mut current: Current, state: P::State, now: Timestamp) {
+        if !crate::planted!("effect before its intent") {
+            let reason = ParkedReason::Retry {
+                due: now + OUTBOX_GRACE,
+                error: "its effect is being carried out".to_owned(),
+            };
+            self.record.parked.push_front(Parked {
+                held: keep(current.held.clone(), &current.event),
+                reason,
+                attempts: current.attempts,
+            });
+            self.intended = true;
+            current.kept = true;
+        }
+        self.record.state = state;
+        self.changed = true;
+        self.current = Some(current);
     }
 
     /// Parks the order until the event's next try.

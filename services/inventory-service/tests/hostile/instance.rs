@@ -226,6 +226,7 @@ impl Work {
                 }
                 Decision::Early(_) => self.record.early.push(event.id),
                 Decision::Reject(why) => panic!("{why}: {event:?}"),
+                Decision::Intend { .. } => panic!("nothing is intended here"),
             }
             self.next += 1;
         }

@@ -39,12 +39,14 @@ fn state() -> impl Strategy<Value = Payment> {
     (
         generate::attempt(),
         generate::attempt(),
+        generate::attempt(),
         charge(),
         prop::collection::vec(charge(), 0..40),
     )
-        .prop_map(|(attempt, barred, charge, history)| Payment {
+        .prop_map(|(attempt, barred, barring, charge, history)| Payment {
             attempt,
             barred,
+            barring,
             charge,
             history,
         })

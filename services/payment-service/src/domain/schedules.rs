@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use sagaline_external_calls::{Rate, Rehearsal};
 use sagaline_saga::given::event;
+use sagaline_saga::race::Race;
 
 use super::tests::{cents, order, refund, reserved};
 use super::*;
@@ -36,6 +37,11 @@ impl World {
         let transition = match Payments.decide(&self.state, &event) {
             Decision::Apply(transition) => transition,
             Decision::Effect(effect) => {
+                let outcome = block_on(call(&*self.gateway, &order(), &effect)).unwrap();
+                Payments.settle(&self.state, &event, outcome)
+            }
+            Decision::Intend { state, effect } => {
+                self.state = state;
                 let outcome = block_on(call(&*self.gateway, &order(), &effect)).unwrap();
                 Payments.settle(&self.state, &event, outcome)
             }
@@ -125,6 +131,42 @@ proptest! {
         for (number, attempt) in (1..).zip(&attempts) {
             check_answers(&world.answers(number), undone(attempt))?;
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn two_instances_that_each_think_the_order_theirs_agree_with_the_gateway_on_the_money(
+        deliveries in proptest::collection::vec((attempt(1, Vec::new()), 0..2_usize), 1..3),
+        steps in proptest::collection::vec((0..2_usize, proptest::bool::weighted(0.1)), 0..40),
+    ) {
+        let World { gateway, .. } = World::new(Rate::NEVER);
+        // A refund of what is voided is an error at this gateway.
+        let carry_out = |effect: &PaymentEffect| block_on(call(&*gateway, &order(), effect)).unwrap();
+        let mut race = Race::new(&Payments, 2);
+        let mut is_undone = false;
+        for (attempt, instance) in deliveries {
+            is_undone |= undone(&attempt);
+            for payload in attempt.all {
+                race.deliver(instance, event("e", payload));
+            }
+        }
+        for (instance, crashes) in steps {
+            race.step(instance, carry_out);
+            if crashes {
+                race.crash(instance);
+            }
+        }
+        race.finish(carry_out);
+        let account = gateway.account(&order());
+        let held = account.captured_cents - account.refunded_cents;
+        prop_assert_eq!(held > 0, matches!(race.state.charge, Charge::Authorized { .. }));
+        prop_assert_eq!(held > 0, !is_undone, "{:?}", race.state);
+        prop_assert!(account.refunded_cents <= account.captured_cents);
+        let world = World { gateway, state: race.state, told: race.told };
+        check_answers(&world.answers(1), is_undone)?;
     }
 }
 

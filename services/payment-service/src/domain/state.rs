@@ -13,6 +13,10 @@ pub struct Payment {
     /// The highest attempt that must not be charged any more.
     #[serde(skip_serializing_if = "is_zero")]
     pub barred: u32,
+    /// The attempt that is being barred: what the gateway may have charged for it is reversed, whatever comes meanwhile. It is
+    /// barred when the gateway has answered.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub barring: u32,
     /// Where the latest attempt's charge stands.
     pub charge: Charge,
     /// Charges of earlier attempts, oldest first: all refunded or failed.
@@ -83,8 +87,9 @@ pub enum PaymentEffect {
         /// How much.
         amount: Money,
     },
-    /// See to it that nothing is charged under a key. Asked for when an attempt is undone whose charge we do not know
-    /// of: it may have been made all the same, by an instance that died before it could save what it had done.
+    /// See to it that nothing is charged under a key. Asked for when it is saved that an attempt is being barred whose charge we
+    /// do not know of: it may have been made all the same, by an instance that could not save, or cannot any more, what it
+    /// has done.
     Void {
         /// `orderId/attempt`.
         key: String,

@@ -138,6 +138,11 @@ impl<G: Gateway> Gateway for Ledger<G> {
                 "the refund of {auth_id} is not for the amount charged"
             )));
         }
+        if charge.voided {
+            return Err(CallError::Permanent(format!(
+                "the charge {auth_id} is voided, which paid it back"
+            )));
+        }
         charge.refunded_cents = charge.captured_cents;
         Ok(refunded)
     }
@@ -225,6 +230,16 @@ mod tests {
                 charges: 1
             }
         );
+    }
+
+    #[tokio::test]
+    async fn a_charge_that_is_voided_is_not_paid_back_once_more() {
+        let ledger = ledger(10);
+        let auth_id = approved(&ledger, "order-1/1").await;
+        ledger.void("order-1/1").await.unwrap();
+        let refused = ledger.refund("order-1/1/refund", &auth_id, amount()).await;
+        assert!(matches!(refused, Err(CallError::Permanent(_))));
+        assert_eq!(ledger.account(&order()).refunded_cents, 1_999);
     }
 
     #[tokio::test]

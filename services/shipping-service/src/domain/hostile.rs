@@ -25,12 +25,16 @@ fn state() -> impl Strategy<Value = OrderShipments> {
         generate::attempt(),
         generate::attempt(),
         generate::attempt(),
+        generate::attempt(),
     );
-    (attempts, shipment()).prop_map(|((attempt, barred, ended), shipment)| OrderShipments {
-        attempt,
-        barred,
-        ended,
-        shipment,
+    (attempts, shipment()).prop_map(|((attempt, barred, barring, ended), shipment)| {
+        OrderShipments {
+            attempt,
+            barred,
+            barring,
+            ended,
+            shipment,
+        }
     })
 }
 

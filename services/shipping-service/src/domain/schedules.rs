@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use sagaline_external_calls::{Rate, Rehearsal};
 use sagaline_saga::given::event;
+use sagaline_saga::race::Race;
 
 use super::tests::{cancelled, order, paid, timeout, wish};
 use super::*;
@@ -45,12 +46,25 @@ impl World {
                 let outcome = block_on(call(&self.carrier, &order(), &effect)).unwrap();
                 Shipments.settle(&self.state, &event, outcome)
             }
+            Decision::Intend { state, effect } => {
+                self.state = state;
+                let outcome = block_on(call(&self.carrier, &order(), &effect)).unwrap();
+                Shipments.settle(&self.state, &event, outcome)
+            }
             Decision::Ignore(_) => return,
             Decision::Early(_) | Decision::Reject(_) => panic!("{:?} meets {event:?}", self.state),
         };
         if !crash {
             self.state = transition.state;
             self.told.extend(transition.emit);
+        }
+    }
+
+    fn of(race: Race<'_, Shipments>, carrier: Depot<SimulatedCarrier>) -> Self {
+        Self {
+            carrier,
+            state: race.state,
+            told: race.told,
         }
     }
 
@@ -153,5 +167,28 @@ proptest! {
             world.deliver(payload, *crash);
         }
         check(&world)?;
+    }
+    #[test]
+    fn two_instances_that_each_think_the_order_theirs_do_not_both_ship_and_undo_it(
+        deliveries in proptest::collection::vec((events(1), 0..2_usize), 1..4),
+        steps in proptest::collection::vec((0..2_usize, proptest::bool::weighted(0.1)), 0..40),
+        leaves_at_once in any::<bool>(),
+    ) {
+        let World { carrier, .. } = World::new(Rate::NEVER, leaves_at_once);
+        let carry_out = |effect: &ShippingEffect| block_on(call(&carrier, &order(), effect)).unwrap();
+        let mut race = Race::new(&Shipments, 2);
+        for (payloads, instance) in deliveries {
+            for payload in payloads {
+                race.deliver(instance, event("e", payload));
+            }
+        }
+        for (instance, crashes) in steps {
+            race.step(instance, carry_out);
+            if crashes {
+                race.crash(instance);
+            }
+        }
+        race.finish(carry_out);
+        check(&World::of(race, carrier))?;
     }
 }

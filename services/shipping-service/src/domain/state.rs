@@ -12,6 +12,10 @@ pub struct OrderShipments {
     /// The highest attempt that must not be shipped any more.
     #[serde(skip_serializing_if = "is_zero")]
     pub barred: u32,
+    /// The attempt that is being barred: what the carrier may have of it is called back, whatever comes meanwhile. It is
+    /// barred when the carrier has answered.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub barring: u32,
     /// The highest attempt that is known to be over.
     #[serde(skip_serializing_if = "is_zero")]
     pub ended: u32,
@@ -59,8 +63,8 @@ pub enum ShippingEffect {
         /// `orderId/attempt`.
         key: String,
     },
-    /// See to it that nothing is shipped under a key. Asked for before an attempt is barred: its shipment may have been
-    /// booked all the same, by an instance that died before it could save what it had done.
+    /// See to it that nothing is shipped under a key. Asked for when it is saved that an attempt is being barred: its
+    /// shipment may have been booked all the same, by an instance that could not save, or cannot any more, what it has done.
     Void {
         /// `orderId/attempt`.
         key: String,

@@ -2,14 +2,61 @@
 
 use sagaline_contracts::OrderId;
 use sagaline_contracts::payload::{
-    Action, Authority, CommandRejected, CompensationRequested, OrderShipped, ShippingFailed,
+    Action, Authority, CommandRejected, CompensationRequested, OrderShipped, PaymentAuthorized,
+    ShippingFailed,
 };
 use sagaline_saga::{Decision, Transition};
 
-use super::{OrderShipments, SERVICE, Shipment, is_timeout};
+use super::{OrderShipments, SERVICE, Shipment, ShippingEffect, ShippingOutcome, is_timeout};
 
 impl OrderShipments {
-    pub(super) fn shipped(
+    pub(super) fn settle_paid(
+        &self,
+        paid: &PaymentAuthorized,
+        effect: &ShippingEffect,
+        outcome: ShippingOutcome,
+    ) -> Transition<Self> {
+        let order_id = &paid.order_id;
+        let attempt = self.attempt_of(paid.attempt);
+        match (effect, outcome) {
+            (
+                _,
+                ShippingOutcome::Booked {
+                    carrier,
+                    tracking_id,
+                },
+            ) => self.shipped(order_id, attempt, carrier, tracking_id),
+            (ShippingEffect::Book { .. }, ShippingOutcome::Refused { reason }) => {
+                self.failed(order_id, attempt, &reason, SERVICE)
+            }
+            (ShippingEffect::Void { .. }, ShippingOutcome::Voided) => {
+                self.barred(order_id, attempt, "cancelled", SERVICE)
+            }
+            // An answer to another question tells nothing.
+            _ => Transition::to(self.clone()),
+        }
+    }
+
+    pub(super) fn settle_wish(
+        &self,
+        wish: &CompensationRequested,
+        effect: &ShippingEffect,
+        outcome: ShippingOutcome,
+    ) -> Transition<Self> {
+        match (effect, outcome) {
+            (ShippingEffect::Void { .. }, ShippingOutcome::Voided) => self.undone_by(wish),
+            (
+                ShippingEffect::Void { .. },
+                ShippingOutcome::Booked {
+                    carrier,
+                    tracking_id,
+                },
+            ) => self.too_late(wish, carrier, tracking_id),
+            _ => Transition::to(self.clone()),
+        }
+    }
+
+    fn shipped(
         &self,
         order_id: &OrderId,
         attempt: u32,
@@ -18,6 +65,7 @@ impl OrderShipments {
     ) -> Transition<Self> {
         let mut next = self.clone();
         next.attempt = attempt;
+        next.barring = 0;
         next.shipment = Shipment::Shipped {
             attempt,
             carrier: carrier.clone(),
@@ -33,7 +81,7 @@ impl OrderShipments {
     }
 
     /// The wish came before the goods went out: they stay.
-    pub(super) fn barred(&self, wish: &CompensationRequested) -> Transition<Self> {
+    pub(super) fn undone_by(&self, wish: &CompensationRequested) -> Transition<Self> {
         let attempt = self.attempt_of(wish.attempt);
         let reason = if is_timeout(wish) {
             "timeout"
@@ -41,13 +89,24 @@ impl OrderShipments {
             "cancelled"
         };
         let asked_by = wish.requested_by.as_deref().unwrap_or(SERVICE);
-        let mut transition = self.failed(&wish.order_id, attempt, reason, asked_by);
+        self.barred(&wish.order_id, attempt, reason, asked_by)
+    }
+
+    /// Nothing is shipped in this attempt, and nothing will be.
+    fn barred(
+        &self,
+        order_id: &OrderId,
+        attempt: u32,
+        reason: &str,
+        asked_by: &str,
+    ) -> Transition<Self> {
+        let mut transition = self.failed(order_id, attempt, reason, asked_by);
         transition.state.barred = attempt;
         transition
     }
 
     /// The wish came before we knew, but the goods are out.
-    pub(super) fn too_late(
+    fn too_late(
         &self,
         wish: &CompensationRequested,
         carrier: String,
@@ -68,7 +127,7 @@ impl OrderShipments {
     }
 
     /// Nothing is shipped in this attempt: both of the steps before are to be undone.
-    pub(super) fn failed(
+    fn failed(
         &self,
         order_id: &OrderId,
         attempt: u32,
@@ -77,6 +136,7 @@ impl OrderShipments {
     ) -> Transition<Self> {
         let mut next = self.clone();
         next.attempt = attempt;
+        next.barring = 0;
         next.shipment = Shipment::Failed {
             attempt,
             reason: reason.to_owned(),

@@ -49,6 +49,7 @@ fn run(arrivals: &[Event]) -> (InventoryState, Vec<Payload>) {
                     continue;
                 }
                 Decision::Reject(why) => panic!("{why}"),
+                Decision::Intend { .. } => panic!("nothing is intended here"),
             };
             state = next.state;
             told.extend(next.emit);

@@ -6,6 +6,7 @@ fn kind(decision: &Decided) -> &'static str {
         Decision::Ignore(_) => "-",
         Decision::Early(_) => "early",
         Decision::Reject(_) => "reject",
+        Decision::Intend { .. } => "intend",
         Decision::Effect(Effect::Reserve { .. }) => "RESERVE",
         Decision::Effect(Effect::Release { .. }) => "RELEASE",
         Decision::Effect(Effect::Ship { .. }) => "SHIP",

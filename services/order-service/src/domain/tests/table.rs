@@ -18,7 +18,7 @@ fn kind(order: &Order, payload: Payload) -> String {
             text
         }
         Decision::Early(_) => "early".into(),
-        Decision::Effect(effect) => match effect {},
+        Decision::Effect(effect) | Decision::Intend { effect, .. } => match effect {},
     }
 }
 
