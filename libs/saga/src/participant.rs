@@ -74,7 +74,8 @@ pub enum Decision<S, F> {
     /// The next state, and what is told to the others.
     Apply(Transition<S>),
     /// Something must be carried out first; [`Participant::settle`] then knows the next state. An effect may be
-    /// carried out again after a crash, with the same order and attempt: it must be idempotent.
+    /// carried out again after a crash, with the same order and attempt: it must be idempotent. It never rests on the outcome
+    /// of another effect that is not saved.
     Effect(F),
     /// As [`Decision::Effect`], but the state is saved first: from then on whoever works on the order knows what is being done.
     /// For effects that take back what another instance may be doing at this moment: if that one saves first, the effect is

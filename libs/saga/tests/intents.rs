@@ -157,6 +157,57 @@ fn whoever_finds_it_lets_nothing_overtake_it_and_goes_on_with_it_when_its_time_c
     assert_eq!(later.record().outbox.len(), 1);
 }
 
+/// Charges whatever is confirmed.
+struct Charging;
+
+impl Participant for Charging {
+    type State = u32;
+    type Effect = u32;
+    type Outcome = ();
+
+    fn name(&self) -> &'static str {
+        "charging-service"
+    }
+
+    fn subscriptions(&self) -> &'static [EventType] {
+        &[EventType::OrderConfirmed]
+    }
+
+    fn decide(&self, state: &u32, _: &Event) -> Decision<u32, u32> {
+        Decision::Effect(*state)
+    }
+
+    fn settle(&self, state: &u32, _: &Event, (): ()) -> Transition<u32> {
+        Transition::to(state + 1)
+    }
+}
+
+#[test]
+fn no_effect_rests_on_the_outcome_of_another_that_is_not_saved() {
+    let policy = RetryPolicy {
+        delays: vec![Duration::from_secs(10)],
+        attempts_max: 3,
+    };
+    let mut session = Session::<Charging>::new(OrderRecord::unknown(order()), policy);
+    for id in ["first", "second", "third"] {
+        session.offer(delivery(event(id, confirmed().payload)));
+    }
+    let mut needed_a_save = Vec::new();
+    while let Some((cause, effect)) = session.advance(&Charging, at(1)) {
+        assert_eq!(session.record().state, effect);
+        needed_a_save.push((cause.to_string(), session.is_intended()));
+        session.settle(&Charging, Ok(()), at(1));
+    }
+    let expected = [("first", false), ("second", true), ("third", true)];
+    assert_eq!(
+        needed_a_save,
+        expected.map(|(id, is_intended)| (id.to_owned(), is_intended))
+    );
+    assert_eq!(session.record().state, 3);
+    assert_eq!(session.record().applied.len(), 3);
+    assert!(session.record().parked.is_empty());
+}
+
 #[test]
 fn what_fails_for_now_or_for_good_stays_intended_and_waits_once() {
     for failure in [

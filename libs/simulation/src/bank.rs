@@ -143,9 +143,10 @@ impl Bank {
                 .map_or(key, |(order, _)| order)
                 .clone_into(&mut charge.order);
         }
-        charge.voided = true;
-        // What is paid back already is not paid back again.
-        charge.refunded = charge.refunded.max(charge.captured);
+        if !charge.voided {
+            charge.voided = true;
+            charge.refunded += charge.captured;
+        }
         env.trace
             .note((9_u8, key), || format!("bank: {key} is voided"));
     }

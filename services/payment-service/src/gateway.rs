@@ -31,7 +31,7 @@ pub trait Gateway: Send + Sync + 'static {
     async fn refund(&self, key: &str, auth_id: &str, amount: Money) -> Result<Refunded, CallError>;
 
     /// Sees to it that nothing is charged under the key of an [`authorize`](Self::authorize): a charge that was made is
-    /// reversed unless it is paid back already, one that comes later is declined. A key that was never seen is voided just the same.
+    /// reversed, one that comes later is declined. It is never asked for what was paid back. A key that was never seen is voided just the same.
     async fn void(&self, key: &str) -> Result<(), CallError>;
 }
 

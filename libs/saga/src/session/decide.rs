@@ -49,7 +49,13 @@ impl<P: Participant> Session<P> {
             }
             Decision::Reject(reason) => self.bury(participant, current, &reason, now),
             Decision::Effect(effect) => {
-                self.current = Some(current);
+                if self.rests_on_an_outcome {
+                    // Somebody else's record may win, and this effect would have had no reason.
+                    let state = self.record.state.clone();
+                    self.intend(current, state, now);
+                } else {
+                    self.current = Some(current);
+                }
                 return Some(effect);
             }
             Decision::Intend { state, effect } => {
@@ -129,6 +135,7 @@ impl<P: Participant> Session<P> {
                     attempts: 0,
                     delivered: false,
                     kept: true,
+                    intended: false,
                 },
                 now,
             );

@@ -96,6 +96,7 @@ impl<P: Participant> Session<P> {
                     attempts: 0,
                     delivered: true,
                     kept: false,
+                    intended: false,
                 };
                 if self.record.parked.is_empty() || crate::planted!("parked order overtaken") {
                     if self.record.applied.len() >= EVENTS_MAX {

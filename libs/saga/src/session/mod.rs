@@ -31,6 +31,8 @@ struct Current {
     delivered: bool,
     /// The record holds it, or did, so that its message may be committed: a redelivery would not bring back what it causes.
     kept: bool,
+    /// It stands at the head of the record's queue, which is to be saved before its effect is carried out.
+    intended: bool,
 }
 
 /// Works events off against one order's record.
@@ -38,8 +40,8 @@ pub struct Session<P: Participant> {
     record: OrderRecord<P::State>,
     incoming: VecDeque<Delivery>,
     current: Option<Current>,
-    /// The current event stands at the head of the queue as well, to be saved before its effect is carried out.
-    intended: bool,
+    /// An effect was carried out, and what came of it may not be saved.
+    rests_on_an_outcome: bool,
     publish: Vec<Emission>,
     handled: Vec<Handled>,
     changed: bool,
@@ -54,7 +56,7 @@ impl<P: Participant> Session<P> {
             record,
             incoming: VecDeque::new(),
             current: None,
-            intended: false,
+            rests_on_an_outcome: false,
             publish: Vec::new(),
             handled: Vec::new(),
             changed: false,
@@ -104,9 +106,10 @@ impl<P: Participant> Session<P> {
         let Some(current) = self.current.take() else {
             return;
         };
-        if std::mem::take(&mut self.intended) {
+        if current.intended {
             self.record.parked.pop_front();
         }
+        self.rests_on_an_outcome = true;
         match outcome {
             Ok(outcome) => {
                 let settled = catch_unwind(AssertUnwindSafe(|| {
@@ -130,7 +133,9 @@ impl<P: Participant> Session<P> {
     /// Whether the record must be saved before the effect is carried out that the last [`Session::advance`] asked for. If
     /// somebody else has saved it first, the effect is not to be carried out.
     pub fn is_intended(&self) -> bool {
-        self.intended
+        self.current
+            .as_ref()
+            .is_some_and(|current| current.intended)
     }
 
     /// Lets the deadline pass when it has.

@@ -46,6 +46,7 @@ impl<P: Participant> Session<P> {
                     attempts: parked.attempts,
                     delivered: false,
                     kept: true,
+                    intended: false,
                 };
                 self.decide(participant, current, now)
             }
@@ -191,8 +192,8 @@ impl<P: Participant> Session<P> {
                 reason,
                 attempts: current.attempts,
             });
-            self.intended = true;
             current.kept = true;
+            current.intended = true;
         }
         self.record.state = state;
         self.changed = true;
