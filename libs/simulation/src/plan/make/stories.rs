@@ -45,6 +45,9 @@ pub(super) fn tell(dice: &Dice, cast: &Cast, plan: &mut Plan) {
             withhold(dice, plan, topic, service(dice));
         }
     }
+    if dice.chance(120) {
+        zombies(dice, cast, plan);
+    }
 }
 
 fn add(plan: &mut Plan, at_ms: u64, what: What) {
@@ -235,6 +238,45 @@ fn attempts(dice: &Dice, cast: &Cast, plan: &mut Plan) {
                 },
             );
         }
+    }
+}
+
+/// Instances stand still for longer than their group waits for them, with a charge or a parcel in hand, and then go on, while others
+/// undo what they never heard of.
+fn zombies(dice: &Dice, cast: &Cast, plan: &mut Plan) {
+    let service = [Service::Payment, Service::Shipping][dice.index(2)];
+    plan.climate.session_ms = dice.between(100, 300);
+    plan.climate.party_ms = dice.between(20, 200);
+    plan.climate.picked_up = 0;
+    add(
+        plan,
+        dice.up_to(ORDERS_MS / 3),
+        What::Second {
+            service,
+            ms: dice.between(FAULTS_MS - 1_000, FAULTS_MS),
+        },
+    );
+    for order in cast.favourites {
+        add(
+            plan,
+            dice.up_to(ORDERS_MS),
+            What::Insist {
+                order,
+                ms: dice.between(1_000, 4_000),
+                undo: true,
+            },
+        );
+    }
+    for _ in 0..dice.between(4, 12) {
+        add(
+            plan,
+            dice.up_to(FAULTS_MS),
+            What::Pause {
+                service,
+                ms: plan.climate.session_ms + dice.between(10, 400),
+                second: dice.chance(500),
+            },
+        );
     }
 }
 
