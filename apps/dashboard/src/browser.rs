@@ -118,6 +118,17 @@ pub(crate) fn focus(selector: &str) {
     }
 }
 
+/// Takes the focus from whatever has it within an element.
+pub(crate) fn blur_within(element: &web_sys::Node) {
+    let active = leptos::prelude::document().active_element();
+    if let Some(active) = active.filter(|active| element.contains(Some(active)))
+        && let Some(active) = active.dyn_ref::<web_sys::HtmlElement>()
+    {
+        // It fails when the element has gone meanwhile.
+        let _ = active.blur();
+    }
+}
+
 /// Whether a key was pressed while somebody writes.
 pub(crate) fn is_writing() -> bool {
     let active = leptos::prelude::document().active_element();

@@ -6,20 +6,20 @@ use leptos_router::hooks::use_location;
 
 use crate::browser;
 
-/// Ids that are kept; further down nobody goes step by step.
-const KEPT_MAX: usize = 2_000;
-
 /// The orders of the list that was looked at last, as they stood in it.
 #[derive(Clone, Copy)]
 pub(crate) struct Places(RwSignal<Vec<String>>);
 
 impl Places {
+    /// Ids that are kept; further down nobody goes step by step.
+    pub(crate) const KEPT_MAX: usize = 2_000;
+
     pub(crate) fn begin() -> Self {
         Self(RwSignal::new(Vec::new()))
     }
 
     pub(crate) fn keep(self, mut ids: Vec<String>) {
-        ids.truncate(KEPT_MAX);
+        ids.truncate(Self::KEPT_MAX);
         self.0.set(ids);
     }
 

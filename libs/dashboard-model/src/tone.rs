@@ -57,6 +57,15 @@ pub const fn status_tone(status: Status) -> Tone {
     }
 }
 
+/// An outcome in a word.
+pub const fn outcome_label(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Pending => "In flight",
+        Outcome::Confirmed => "Confirmed",
+        Outcome::Cancelled => "Cancelled",
+    }
+}
+
 /// An outcome's tone.
 pub const fn outcome_tone(outcome: Outcome) -> Tone {
     match outcome {

@@ -4,7 +4,7 @@ mod command;
 
 pub(crate) use command::{Asked, Command, Confirm, SignedOut};
 
-use dashboard_model::{Tone, ago, exact, label, outcome_tone, status_tone};
+use dashboard_model::{Tone, ago, exact, label, outcome_label, outcome_tone, status_tone};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use sagaline_views::{Moment, Outcome, Status};
@@ -30,19 +30,18 @@ pub(crate) fn StatusPill(status: Option<Status>) -> impl IntoView {
 /// An order's outcome.
 #[component]
 pub(crate) fn OutcomePill(outcome: Outcome) -> impl IntoView {
-    let text = match outcome {
-        Outcome::Pending => "In flight",
-        Outcome::Confirmed => "Confirmed",
-        Outcome::Cancelled => "Cancelled",
-    };
-    view! { <Pill tone=outcome_tone(outcome) text/> }
+    view! { <Pill tone=outcome_tone(outcome) text=outcome_label(outcome)/> }
 }
 
 /// How long ago, kept up; in full when pointed at.
 #[component]
-pub(crate) fn Ago(at: Moment) -> impl IntoView {
+pub(crate) fn Ago(#[prop(into)] at: Signal<Moment>) -> impl IntoView {
     let stats = use_stats();
-    view! { <time datetime=at.to_string() title=exact(at)>{move || ago(at, stats.now.get())}</time> }
+    view! {
+        <time datetime=move || at.get().to_string() title=move || exact(at.get())>
+            {move || ago(at.get(), stats.now.get())}
+        </time>
+    }
 }
 
 /// How the stream stands.

@@ -1,6 +1,8 @@
 //! How it feels with very many orders.
+#![expect(clippy::cast_precision_loss, reason = "small counts")]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -12,13 +14,22 @@ use crate::browser::Browser;
 
 const ORDERS: usize = 10_000;
 const PER_SECOND: u32 = 500;
-/// The longest that a frame may take, in 95 of 100 cases, on a machine that has nothing else to do.
-const FRAME_P95_MAX_MS: f64 = 150.0;
-/// On a loaded one a list of plain rows is slow too: so many times its frames.
-const TIMES_PLAIN: f64 = 3.0;
-/// Keys that are typed into the search, and the longest that half of them may take to be drawn.
+/// How long orders may take to be there. The pipeline, the browser and this test share the machine, and it may be a slow one.
+const LISTED_WITHIN: Duration = Duration::from_mins(4);
+/// How long nothing is done but what flows in is shown.
+const REST: Duration = Duration::from_secs(5);
+/// Keys that are typed into the search.
 const KEYS: &str = "flow-1-2";
-const KEY_P50_MAX_MS: f64 = 200.0;
+
+// What is judged is what the page costs, in processor time of its main thread, and the measure is what this browser needs on this
+// machine now to draw a plain list of as many rows once: the time between frames says as much about who else uses the machine.
+/// A frame while it is scrolled, in frames of the plain list.
+const FRAME_MAX: f64 = 1.75;
+/// A second in which orders flow in and nobody touches the page.
+const FLOW_MAX: f64 = 30.0;
+/// A key that is typed into the search.
+const KEY_MAX: f64 = 8.0;
+const ROWS_MAX: u64 = 60;
 
 /// A list of as many rows, of which those that can be seen are drawn anew when it is scrolled, as ours does, and nothing else: what
 /// this browser can do on this machine now.
@@ -44,19 +55,45 @@ const LISTEN: &str = "
     }, true);
     return null";
 
-/// Counts the time between frames while the list is scrolled up and down.
+/// Notes the time between frames while the list is scrolled up and down for some seconds.
 const SCROLL: &str = "
+    const done = arguments[arguments.length - 1];
     const list = document.querySelector('#order-rows');
-    window.framesDone = false;
-    window.frames = [];
+    const frames = [];
     let last = performance.now(), began = last;
     const step = now => {
-        window.frames.push(now - last);
+        frames.push(now - last);
         last = now;
         list.scrollTop = Math.abs(Math.sin((now - began) / 1500)) * Math.min(list.scrollHeight, 200000);
-        if (now - began < 8000) requestAnimationFrame(step); else window.framesDone = true;
+        if (now - began < 8000) requestAnimationFrame(step); else done(frames.slice(1));
     };
     requestAnimationFrame(step);";
+
+/// Scrolls a little and far, down and up; gives what is wrong with the rows then. They must stand in the document as they are seen, for
+/// who goes from one to the next by keys or has them read out, and each where its number says.
+const IN_ORDER: &str = "
+    const done = arguments[arguments.length - 1];
+    const list = document.querySelector('#order-rows');
+    const wrong = top => {
+        const rows = [...list.querySelectorAll('.row')];
+        const at = rows.map(row => +row.getAttribute('aria-rowindex'));
+        if (at.some((row, place) => place > 0 && row !== at[place - 1] + 1)) return `at ${top} the rows are ${at}`;
+        const from = list.getBoundingClientRect().top - list.scrollTop;
+        const moved = rows.findIndex((row, place) => Math.abs(row.getBoundingClientRect().top - from - (at[place] - 1) * 40) > 1);
+        if (moved >= 0) return `at ${top} row ${at[moved]} is not in its place`;
+        const [first, last] = [at[0] - 1, at[at.length - 1]];
+        return first * 40 <= top && last * 40 >= top + list.clientHeight ? null : `at ${top} rows ${first} to ${last} are drawn`;
+    };
+    const frame = () => new Promise(then => requestAnimationFrame(() => setTimeout(then)));
+    (async () => {
+        for (const top of [400, 520, 600, 480, 90, 40000, 39960, 40200, 0]) {
+            list.scrollTop = top;
+            let said = 'nothing';
+            for (let frames = 0; frames < 100 && said; frames++) { await frame(); said = wrong(top); }
+            if (said) return done(said);
+        }
+        done(null);
+    })();";
 
 pub async fn ten_thousand_orders_scroll_while_more_flow_in(
     world: &mut World,
@@ -65,8 +102,9 @@ pub async fn ten_thousand_orders_scroll_while_more_flow_in(
     browser.go("/orders").await?;
     browser.shows("#link-state", "Live").await?;
     let client = Arc::new(world.client.clone());
+    let placed = Arc::new(AtomicU64::new(0));
     let flowing = tokio::spawn({
-        let client = Arc::clone(&client);
+        let (client, placed) = (Arc::clone(&client), Arc::clone(&placed));
         async move {
             let mut due = tokio::time::interval(Duration::from_secs(1) / (PER_SECOND / 10));
             let slots = Arc::new(tokio::sync::Semaphore::new(200));
@@ -76,12 +114,13 @@ pub async fn ten_thousand_orders_scroll_while_more_flow_in(
                     let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
                         return;
                     };
-                    let client = Arc::clone(&client);
+                    let (client, placed) = (Arc::clone(&client), Arc::clone(&placed));
                     tokio::spawn(async move {
+                        let order = order(&format!("flow-{batch}-{at}"), "SKU-2", 1);
                         // One that is refused because the pipeline is busy is no matter here.
-                        let _ = client
-                            .place(&order(&format!("flow-{batch}-{at}"), "SKU-2", 1))
-                            .await;
+                        if client.place(&order).await.is_ok() {
+                            placed.fetch_add(1, Ordering::Relaxed);
+                        }
                         drop(slot);
                     });
                 }
@@ -92,68 +131,131 @@ pub async fn ten_thousand_orders_scroll_while_more_flow_in(
     let began = Instant::now();
     while browser.run(listed).await?.as_u64().unwrap_or(0) < ORDERS as u64 {
         ensure!(
-            began.elapsed() < Duration::from_secs(90),
-            "only {} orders are listed after 90 s",
+            began.elapsed() < LISTED_WITHIN,
+            "only {} orders are listed after {LISTED_WITHIN:?}",
             browser.run(listed).await?
         );
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
     let took = began.elapsed();
-    let frames = scrolled(browser).await?;
+    let wrong = browser.page.execute_async(IN_ORDER, Vec::new()).await?;
+    ensure!(wrong.is_null(), "rows are not in order: {wrong}");
+    browser.count_processor_time().await?;
+    let flow = cost_of_flow(browser, &placed).await?;
+    let ours = Scrolled::measure(browser).await?;
     let drawn = browser
         .run("return document.querySelectorAll('#order-rows .row').length")
         .await?;
-    browser.run(LISTEN).await?;
-    browser.click("#search").await?;
-    for key in KEYS.chars() {
-        let search = browser.page.active_element().await?;
-        search.send_keys(&key.to_string()).await?;
-    }
-    browser
-        .until(
-            "every key is drawn",
-            &format!("return window.keys.length >= {}", KEYS.len()),
-        )
-        .await?;
-    let keys = Times::of(&browser.run("return window.keys").await?);
+    let keys = Typed::measure(browser).await?;
     browser.page.goto("about:blank").await?;
     browser.run(PLAIN).await?;
-    let plain = scrolled(browser).await?;
+    let plain = Scrolled::measure(browser).await?;
     flowing.abort();
+
+    let one = plain.frame_ms(0.0);
+    let frame = ours.frame_ms(flow.ms_per_s) / one;
+    let key = keys.key_ms(flow.ms_per_s) / one;
+    let flow_frames = flow.ms_per_s / one;
     println!(
-        "{ORDERS} orders listed after {:.1} s; frames {frames}; of a plain list {plain}; keys until drawn {keys}; {drawn} rows drawn",
+        "{ORDERS} orders listed after {:.1} s; processor time of the page in frames of a plain list ({one:.1} ms): a frame {frame:.2}, \
+         a second with {:.0} orders {flow_frames:.1}, a key {key:.1}; {drawn} rows drawn; \
+         times between frames {}, of the plain list {}; keys until drawn {}",
         took.as_secs_f64(),
+        flow.orders_per_s,
+        ours.frames,
+        plain.frames,
+        keys.until_drawn,
     );
     let drawn = drawn.as_u64().context("no rows")?;
     ensure!(
-        drawn < 120,
+        drawn < ROWS_MAX,
         "{drawn} rows are drawn: only those that can be seen should be"
     );
-    let limit = FRAME_P95_MAX_MS.max(TIMES_PLAIN * plain.at(95));
-    ensure!(
-        frames.at(95) <= limit,
-        "95 of 100 frames should be drawn within {limit:.0} ms: {frames}; of a plain list {plain}"
-    );
-    let limit = KEY_P50_MAX_MS.max(TIMES_PLAIN * plain.at(95));
-    ensure!(
-        keys.at(50) <= limit,
-        "half of the keys should be drawn within {limit:.0} ms: {keys}"
-    );
+    for (what, cost, max) in [
+        ("a frame while it is scrolled", frame, FRAME_MAX),
+        ("a second of orders that flow in", flow_frames, FLOW_MAX),
+        ("a key in the search", key, KEY_MAX),
+    ] {
+        ensure!(
+            cost <= max,
+            "{what} costs as much as {cost:.1} frames of a plain list, and should cost {max} at most"
+        );
+    }
     Ok(())
 }
 
-/// Scrolls for some seconds; gives the time between frames.
-async fn scrolled(browser: &Browser) -> Result<Times> {
-    browser.run(SCROLL).await?;
-    browser
-        .until(
-            "some seconds of scrolling",
-            "return window.framesDone === true",
-        )
-        .await?;
-    Ok(Times::of(
-        &browser.run("return window.frames.slice(1)").await?,
-    ))
+/// What a second costs in which orders flow in and nobody touches the page.
+struct Flow {
+    ms_per_s: f64,
+    orders_per_s: f64,
+}
+
+async fn cost_of_flow(browser: &Browser, placed: &AtomicU64) -> Result<Flow> {
+    let (began, before) = (Instant::now(), browser.processor_ms().await?);
+    let placed_before = placed.load(Ordering::Relaxed);
+    tokio::time::sleep(REST).await;
+    let spent = browser.processor_ms().await? - before;
+    let seconds = began.elapsed().as_secs_f64();
+    let orders = placed.load(Ordering::Relaxed) - placed_before;
+    Ok(Flow {
+        ms_per_s: spent / seconds,
+        orders_per_s: orders as f64 / seconds,
+    })
+}
+
+/// A list that was scrolled for some seconds.
+struct Scrolled {
+    frames: Times,
+    seconds: f64,
+    processor_ms: f64,
+}
+
+impl Scrolled {
+    async fn measure(browser: &Browser) -> Result<Self> {
+        let (began, before) = (Instant::now(), browser.processor_ms().await?);
+        let frames = browser.page.execute_async(SCROLL, Vec::new()).await?;
+        Ok(Self {
+            frames: Times::of(&frames),
+            processor_ms: browser.processor_ms().await? - before,
+            seconds: began.elapsed().as_secs_f64(),
+        })
+    }
+
+    /// Of one frame, without what is spent anyway.
+    fn frame_ms(&self, anyway_ms_per_s: f64) -> f64 {
+        (self.processor_ms - anyway_ms_per_s * self.seconds).max(0.0)
+            / self.frames.0.len().max(1) as f64
+    }
+}
+
+/// Keys that were typed into the search.
+struct Typed {
+    until_drawn: Times,
+    seconds: f64,
+    processor_ms: f64,
+}
+
+impl Typed {
+    async fn measure(browser: &Browser) -> Result<Self> {
+        browser.run(LISTEN).await?;
+        browser.click("#search").await?;
+        let search = browser.find("#search").await?;
+        let (began, before) = (Instant::now(), browser.processor_ms().await?);
+        for key in KEYS.chars() {
+            search.send_keys(&key.to_string()).await?;
+        }
+        let all = format!("return window.keys.length >= {}", KEYS.len());
+        browser.until("every key is drawn", &all).await?;
+        Ok(Self {
+            processor_ms: browser.processor_ms().await? - before,
+            seconds: began.elapsed().as_secs_f64(),
+            until_drawn: Times::of(&browser.run("return window.keys").await?),
+        })
+    }
+
+    fn key_ms(&self, anyway_ms_per_s: f64) -> f64 {
+        (self.processor_ms - anyway_ms_per_s * self.seconds).max(0.0) / KEYS.len() as f64
+    }
 }
 
 /// Milliseconds, the shortest first.

@@ -119,6 +119,11 @@ pub(super) fn feed() -> Operation {
         "Many states in one message, as an array",
         json!({ "type": "boolean" }),
     )
+    .query(
+        "pace",
+        "With `batch`: `slow` tells latest states four times a second at most, for screens",
+        one_of(&["quick", "slow"]),
+    )
     .answers_as(200, "Server-sent events", EVENT_STREAM)
 }
 

@@ -32,6 +32,7 @@ pub(super) struct StreamQuery {
     from: Option<String>,
     last_event_id: Option<String>,
     batch: Option<String>,
+    pace: Option<String>,
 }
 
 impl StreamQuery {
@@ -54,10 +55,17 @@ impl StreamQuery {
     }
 
     fn form(&self) -> Result<FeedForm, Problem> {
-        match self.batch.as_deref() {
-            None | Some("false") => Ok(FeedForm::Each),
-            Some("true") => Ok(FeedForm::Batch),
-            Some(_) => Err(Problem::bad_request("batch", "must be true or false")),
+        let is_batch = match self.batch.as_deref() {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => return Err(Problem::bad_request("batch", "must be true or false")),
+        };
+        match (self.pace.as_deref(), is_batch) {
+            (None | Some("quick"), false) => Ok(FeedForm::Each),
+            (None | Some("quick"), true) => Ok(FeedForm::Batch),
+            (Some("slow"), true) => Ok(FeedForm::Slow),
+            (Some("slow"), false) => Err(Problem::bad_request("pace", "slow needs batch=true")),
+            (Some(_), _) => Err(Problem::bad_request("pace", "must be quick or slow")),
         }
     }
 }

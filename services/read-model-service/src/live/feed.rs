@@ -21,6 +21,8 @@ const INTERVAL_MIN: Duration = Duration::from_millis(10);
 const INTERVAL_MAX: Duration = Duration::from_millis(100);
 /// Each so many readers add a millisecond.
 const READERS_PER_MS: usize = 10;
+/// How long states are collected for screens, which nobody reads faster.
+const INTERVAL_SLOW: Duration = Duration::from_millis(250);
 /// Chunks that a reader may be behind before it is dropped; they are shared by all readers.
 const BEHIND_MAX: usize = 256;
 /// Orders that may be waiting to be told; beyond it they are told at once.
@@ -33,18 +35,50 @@ pub enum FeedForm {
     Each,
     /// One message for many states, which is an array.
     Batch,
+    /// The same, four times a second at most. What an order went through in between is not told.
+    Slow,
 }
+
+const FORMS: [FeedForm; 3] = [FeedForm::Each, FeedForm::Batch, FeedForm::Slow];
 
 /// Every order's latest state, coalesced: each state is rendered once, and each chunk of states is put together once for
 /// all readers of a form. A reader that does not keep up is dropped.
 #[derive(Debug)]
 pub struct Feed {
-    dirty: Mutex<HashMap<OrderId, Bytes, RandomState>>,
-    wake: Notify,
-    full: Notify,
+    quick: Waiting,
+    slow: Waiting,
     each: broadcast::Sender<Bytes>,
     batch: broadcast::Sender<Bytes>,
+    slow_batch: broadcast::Sender<Bytes>,
     readers: Arc<AtomicUsize>,
+}
+
+/// States that are to be told together.
+#[derive(Debug, Default)]
+struct Waiting {
+    states: Mutex<HashMap<OrderId, Bytes, RandomState>>,
+    wake: Notify,
+    full: Notify,
+}
+
+impl Waiting {
+    fn add(&self, id: &OrderId, state: Bytes) {
+        let mut states = self.states.lock();
+        states.insert(id.clone(), state);
+        let waiting = states.len();
+        drop(states);
+        if waiting == 1 {
+            self.wake.notify_one();
+        } else if waiting >= DIRTY_MAX {
+            self.full.notify_one();
+        }
+    }
+
+    fn take(&self) -> Vec<Bytes> {
+        std::mem::take(&mut *self.states.lock())
+            .into_values()
+            .collect()
+    }
 }
 
 /// One reader of the feed.
@@ -62,11 +96,11 @@ pub struct Lagged;
 impl Default for Feed {
     fn default() -> Self {
         Self {
-            dirty: Mutex::default(),
-            wake: Notify::new(),
-            full: Notify::new(),
+            quick: Waiting::default(),
+            slow: Waiting::default(),
             each: broadcast::Sender::new(BEHIND_MAX),
             batch: broadcast::Sender::new(BEHIND_MAX),
+            slow_batch: broadcast::Sender::new(BEHIND_MAX),
             readers: Arc::default(),
         }
     }
@@ -86,7 +120,13 @@ impl Feed {
         match form {
             FeedForm::Each => &self.each,
             FeedForm::Batch => &self.batch,
+            FeedForm::Slow => &self.slow_batch,
         }
+    }
+
+    /// Whether anyone reads it in this form.
+    fn is_read(&self, form: FeedForm) -> bool {
+        self.sender(form).receiver_count() > 0
     }
 
     /// How many read it.
@@ -101,31 +141,42 @@ impl Feed {
 
     /// This is an order's latest state now.
     pub fn publish(&self, id: &OrderId, state: Bytes) {
-        let mut dirty = self.dirty.lock();
-        dirty.insert(id.clone(), state);
-        let waiting = dirty.len();
-        drop(dirty);
-        if waiting == 1 {
-            self.wake.notify_one();
-        } else if waiting >= DIRTY_MAX {
-            self.full.notify_one();
+        if self.is_read(FeedForm::Slow) {
+            self.slow.add(id, state.clone());
+        }
+        if self.is_read(FeedForm::Each) || self.is_read(FeedForm::Batch) {
+            self.quick.add(id, state);
         }
     }
 
     /// Tells states until `shutdown`: the first at once, the next ones together after a while.
     pub async fn run(&self, clock: Arc<dyn Clock>, shutdown: CancellationToken) {
+        let slow = || INTERVAL_SLOW;
+        tokio::join!(
+            self.tell(&self.quick, || self.interval(), &*clock, &shutdown),
+            self.tell(&self.slow, slow, &*clock, &shutdown),
+        );
+    }
+
+    async fn tell(
+        &self,
+        waiting: &Waiting,
+        interval: impl Fn() -> Duration,
+        clock: &dyn Clock,
+        shutdown: &CancellationToken,
+    ) {
         loop {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return,
-                () = self.wake.notified() => {}
+                () = waiting.wake.notified() => {}
             }
-            self.flush(clock.now());
+            self.flush_one(waiting, clock.now());
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return,
-                () = self.full.notified() => {}
-                () = tokio::time::sleep(self.interval()) => {}
+                () = waiting.full.notified() => {}
+                () = tokio::time::sleep(interval()) => {}
             }
         }
     }
@@ -139,17 +190,20 @@ impl Feed {
 
     /// Tells what has changed since the last time.
     pub fn flush(&self, now: Timestamp) {
-        let states: Vec<Bytes> = std::mem::take(&mut *self.dirty.lock())
-            .into_values()
-            .collect();
+        self.flush_one(&self.quick, now);
+        self.flush_one(&self.slow, now);
+    }
+
+    fn flush_one(&self, waiting: &Waiting, now: Timestamp) {
+        let states = waiting.take();
         if states.is_empty() {
             return;
         }
-        for form in [FeedForm::Each, FeedForm::Batch] {
-            let sender = self.sender(form);
-            if sender.receiver_count() > 0 {
+        let is_slow = std::ptr::eq(waiting, &raw const self.slow);
+        for form in FORMS {
+            if (form == FeedForm::Slow) == is_slow && self.is_read(form) {
                 // It fails when the last reader has just gone.
-                let _ = sender.send(chunk(form, &states, now));
+                let _ = self.sender(form).send(chunk(form, &states, now));
             }
         }
     }
@@ -167,7 +221,7 @@ pub(crate) fn chunk(form: FeedForm, states: &[Bytes], now: Timestamp) -> Bytes {
             }
             frame(&mut chunk, Some(&id), None);
         }
-        FeedForm::Batch => {
+        FeedForm::Batch | FeedForm::Slow => {
             let mut array = Vec::with_capacity(size);
             for state in states {
                 array.push(if array.is_empty() { b'[' } else { b',' });

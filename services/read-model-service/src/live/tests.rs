@@ -170,6 +170,7 @@ async fn the_feed_tells_each_orders_latest_state_once() {
     let hub = Hub::default();
     let mut each = hub.feed.subscribe(FeedForm::Each);
     let mut batch = hub.feed.subscribe(FeedForm::Batch);
+    let mut slow = hub.feed.subscribe(FeedForm::Slow);
     for id in ["o-1", "o-2"] {
         announce_all(&hub, id);
     }
@@ -184,9 +185,11 @@ async fn the_feed_tells_each_orders_latest_state_once() {
         String::from_utf8_lossy(&chunk).matches("data: {").count(),
         2
     );
-    let chunk = batch.next().await.unwrap();
-    assert_eq!(states(&chunk), expected);
-    assert!(chunk.starts_with(b"id: 7\ndata: ["));
+    for reader in [&mut batch, &mut slow] {
+        let chunk = reader.next().await.unwrap();
+        assert_eq!(states(&chunk), expected);
+        assert!(chunk.starts_with(b"id: 7\ndata: ["));
+    }
 }
 
 #[test]
@@ -215,6 +218,15 @@ async fn a_reader_that_does_not_keep_up_is_dropped_and_holds_up_nobody() {
 
 #[tokio::test(start_paused = true)]
 async fn the_first_state_is_told_at_once_and_the_next_ones_together() {
+    tells_together(FeedForm::Each, 10).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_screen_is_told_four_times_a_second() {
+    tells_together(FeedForm::Slow, 250).await;
+}
+
+async fn tells_together(form: FeedForm, after_ms: u128) {
     let hub = Arc::new(Hub::default());
     let world = crate::testing::World::new();
     let shutdown = tokio_util::sync::CancellationToken::new();
@@ -222,7 +234,7 @@ async fn the_first_state_is_told_at_once_and_the_next_ones_together() {
         let (hub, clock, shutdown) = (hub.clone(), world.ports.clock.clone(), shutdown.clone());
         async move { hub.feed.run(clock, shutdown).await }
     });
-    let mut reader = hub.feed.subscribe(FeedForm::Each);
+    let mut reader = hub.feed.subscribe(form);
     let began = tokio::time::Instant::now();
     announce_all(&hub, "o-1");
     assert_eq!(states(&reader.next().await.unwrap()).len(), 1);
@@ -230,7 +242,7 @@ async fn the_first_state_is_told_at_once_and_the_next_ones_together() {
     announce_all(&hub, "o-2");
     announce_all(&hub, "o-3");
     assert_eq!(states(&reader.next().await.unwrap()).len(), 2);
-    assert_eq!(began.elapsed().as_millis(), 10);
+    assert_eq!(began.elapsed().as_millis(), after_ms);
     shutdown.cancel();
     running.await.unwrap();
 }

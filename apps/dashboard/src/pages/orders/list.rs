@@ -1,17 +1,16 @@
 //! The rows that can be seen, and how one goes from one to the next.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use dashboard_model::{Filter, Tone, duration, exact};
+use dashboard_model::Filter;
 use leptos::prelude::*;
 use leptos_router::components::A;
-use sagaline_views::State;
 use wasm_bindgen::JsCast;
 
 use crate::browser;
-use crate::parts::{Ago, Failed, Loading, OutcomePill, Pill, StatusPill};
+use crate::parts::{Failed, Loading};
 
+use super::row::{OrderRow, use_lines};
 use super::{Orders, ROW_HEIGHT};
 
 /// How long rows keep still after the pointer has moved over them: nothing moves away from under a click.
@@ -62,19 +61,14 @@ pub(super) fn List(orders: Orders) -> impl IntoView {
     };
     let keys = window_event_listener(leptos::ev::keydown, move |event| key(&event));
     on_cleanup(move || keys.remove());
-    let rows = move || {
-        let (first, last) = orders.window();
-        orders
-            .listed
-            .with(|listed| listed.get(first..last).unwrap_or_default().to_vec())
-    };
+    let lines = use_lines(orders);
     #[expect(clippy::cast_precision_loss, reason = "pixels")]
-    let before = move || format!("{}px", orders.window().0 as f64 * ROW_HEIGHT);
-    #[expect(clippy::cast_precision_loss, reason = "pixels")]
-    let whole = move || format!("{}px", orders.listed.with(Vec::len) as f64 * ROW_HEIGHT);
-    let is_empty = move || orders.listed.with(Vec::is_empty);
+    let pixels = |rows: usize| format!("{}px", rows as f64 * ROW_HEIGHT);
+    let before = move || pixels(orders.window().0);
+    let whole = move || pixels(orders.len.get());
+    let is_empty = move || orders.len.get() == 0;
     view! {
-        <div class="list" role="table" aria-label="Orders" aria-rowcount=move || orders.listed.with(Vec::len)>
+        <div class="list" role="table" aria-label="Orders" aria-rowcount=move || orders.len.get()>
             <div class="row head" role="row">
                 <span role="columnheader">"Order"</span>
                 <span role="columnheader">"Status"</span>
@@ -90,11 +84,12 @@ pub(super) fn List(orders: Orders) -> impl IntoView {
                 </button>
             </Show>
             <div class="scroll" node_ref=node on:scroll=scroll role="rowgroup" tabindex="-1" id="order-rows"
-                on:pointermove=move |_| orders.keep_still(STILL_FOR) on:pointerleave=move |_| orders.keep_still(Duration::ZERO)>
+                on:pointermove=move |_| orders.keep_still(STILL_FOR) on:pointerdown=move |_| orders.keep_still(STILL_FOR)
+                on:pointerleave=move |_| orders.keep_still(Duration::ZERO)>
                 <div class="whole" style:height=whole>
                     <div style:height=before></div>
-                    <For each=rows key=|state| state.order_id.clone() let:state>
-                        <OrderRow orders state/>
+                    <For each=move || lines.get() key=|line| line.at let:line>
+                        <OrderRow line/>
                     </For>
                 </div>
                 <Show when=move || is_empty() && orders.failure.with(Option::is_none)>
@@ -130,65 +125,6 @@ fn Nothing(orders: Orders) -> impl IntoView {
             </Show>
         </div>
     }
-}
-
-/// A row stays the same element while its order changes, so that it keeps the focus.
-#[component]
-fn OrderRow(orders: Orders, state: Arc<State>) -> impl IntoView {
-    let (id, href) = (
-        state.order_id.clone(),
-        format!("/orders/{}", js_sys::encode_uri_component(&state.order_id)),
-    );
-    let state = {
-        let id = id.clone();
-        Memo::new(move |_| {
-            orders.listed.track();
-            orders.latest(&id).unwrap_or_else(|| Arc::clone(&state))
-        })
-    };
-    let index = {
-        let id = id.clone();
-        move || orders.row_of(&id).map(|row| (row + 1).to_string())
-    };
-    let attempt = move || {
-        let attempt = state.with(|state| state.attempt);
-        (attempt > 1).then(|| view! { <span class="note">{format!("attempt {attempt}")}</span> })
-    };
-    let took = move || {
-        state.with(|state| {
-            let ended = state.ended_at?;
-            Some(duration(ended.ms_since(state.created_at)))
-        })
-    };
-    let flags = move || {
-        let state = state.get();
-        view! {
-            <OutcomePill outcome=state.outcome/>
-            {state.stalled_since.map(|_| view! { <Pill tone=Tone::Waiting text="Stalled"/> })}
-            {(state.dead_letters_waiting > 0).then(|| view! { <Pill tone=Tone::Waiting text="Parked"/> })}
-            {state.reason.clone().map(|reason| view! { <span class="note">{reason.replace('_', " ")}</span> })}
-        }
-    };
-    let updated = Memo::new(move |_| state.with(|state| state.updated_at));
-    view! {
-        <div class="row" role="row" aria-rowindex=index>
-            <span role="cell" class="id"><A href=href>{id}</A>{attempt}</span>
-            <span role="cell">{move || view! { <StatusPill status=state.with(|state| state.current_status)/> }}</span>
-            <span role="cell" class="flags">{flags}</span>
-            <span role="cell" class="number">{move || state.with(|state| state.total.map(|total| total.to_string()))}</span>
-            <span role="cell" class="number">{took}</span>
-            <span role="cell" class="number" title=move || exact(updated.get())>{move || view! { <Ago at=updated.get()/> }}</span>
-        </div>
-    }
-}
-
-/// Whether a row has the focus.
-pub(super) fn is_row_focused() -> bool {
-    document().active_element().is_some_and(|element| {
-        element
-            .closest("#order-rows .row")
-            .is_ok_and(|row| row.is_some())
-    })
 }
 
 /// `/` looks for something, `j` and `k` (or the arrows) go from row to row.

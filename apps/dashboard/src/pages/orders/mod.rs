@@ -1,32 +1,36 @@
-//! Every order, live: told by the feed, drawn a few times a second, and only those rows that can be seen.
+//! Every order, live: told by the feed, drawn a few times a second, a bounded number in a frame, and only those rows that can be
+//! seen.
 
 mod filters;
 mod list;
+mod row;
 
-use std::cell::Cell;
-use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
-use dashboard_model::{Book, Filter};
+use dashboard_model::{Filter, Listing};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use sagaline_views::{Feed, Order, State};
+use sagaline_views::{Feed, Order};
 
 use crate::api::{self, READ_MODEL};
 use crate::live::{Link, Stream};
 use crate::parts::LinkState;
-use crate::places::use_places;
+use crate::places::{Places, use_places};
 use crate::stats::use_stats;
 
 use filters::{Filters, Search, use_filter, wire_name};
-use list::{List, is_row_focused};
+use list::List;
+use row::is_row_focused;
 
 const ROW_HEIGHT: f64 = 40.0;
 /// Rows that are drawn beyond the edge, so that scrolling finds them there.
-const SPARE_ROWS: usize = 8;
-/// How long changes are collected before they are drawn.
+const SPARE_ROWS: usize = 4;
+/// Rows that are drawn at most, on however high a screen.
+const ROWS_MAX: usize = 100;
+/// So long after it was drawn it is drawn again: what changes in between is drawn together.
 const DRAW_EVERY: Duration = Duration::from_millis(200);
+/// Orders that are taken in one frame; the others wait for the next one.
+const TAKEN_IN_A_FRAME: usize = 250;
 /// Pages that are asked for by themselves until the screen is full. A page of a filtered list may be short, or empty.
 const PAGES_MAX: usize = 20;
 /// How long it takes until somebody who writes has written.
@@ -35,9 +39,14 @@ const WRITTEN_AFTER: Duration = Duration::from_millis(200);
 /// What the view works on.
 #[derive(Clone, Copy)]
 struct Orders {
-    book: StoredValue<Book, LocalStorage>,
+    listing: StoredValue<Listing, LocalStorage>,
     filter: Memo<Filter>,
-    listed: RwSignal<Vec<Arc<State>>>,
+    /// Changes whenever rows may have to be drawn anew.
+    drawn: RwSignal<u64>,
+    drawn_at_ms: StoredValue<f64>,
+    /// Something was told, and will be drawn.
+    is_due: StoredValue<bool>,
+    len: RwSignal<usize>,
     /// While somebody has scrolled down, points at a row or has it in focus, rows stay where they are: so many have changed since.
     held_back: RwSignal<usize>,
     still_until_ms: StoredValue<f64>,
@@ -55,9 +64,12 @@ struct Orders {
 impl Orders {
     fn new(filter: Memo<Filter>) -> Self {
         Self {
-            book: StoredValue::new_local(Book::default()),
+            listing: StoredValue::new_local(Listing::default()),
             filter,
-            listed: RwSignal::new(Vec::new()),
+            drawn: RwSignal::new(0),
+            drawn_at_ms: StoredValue::new(0.0),
+            is_due: StoredValue::new(false),
+            len: RwSignal::new(0),
             held_back: RwSignal::new(0),
             still_until_ms: StoredValue::new(0.0),
             scrolled: RwSignal::new(0.0),
@@ -77,43 +89,81 @@ impl Orders {
     }
 
     fn is_held(self) -> bool {
-        self.scrolled.get_untracked() >= ROW_HEIGHT
-            || js_sys::Date::now() < self.still_until_ms.get_value()
-            || is_row_focused()
+        self.scrolled.get_untracked() >= ROW_HEIGHT || self.is_kept_still()
     }
 
-    /// Draws what is known now.
-    fn draw(self) {
-        if !self.is_held() || self.listed.with_untracked(Vec::is_empty) {
-            return self.draw_anew();
+    fn is_kept_still(self) -> bool {
+        js_sys::Date::now() < self.still_until_ms.get_value() || is_row_focused()
+    }
+
+    /// Draws what was told with the next frame, unless that was done just now.
+    fn draw_soon(self) {
+        if self.is_due.get_value() {
+            return;
         }
-        // Somebody reads: rows keep their places and show how their orders stand now; older ones are added at the end.
-        let filter = self.filter.get_untracked();
-        let listed = self.book.with_value(|book| book.listed(&filter));
-        let before = self.listed.get_untracked();
-        let places: std::collections::HashSet<&str> =
-            before.iter().map(|state| state.order_id.as_str()).collect();
-        let oldest = before.last().map(|state| state.updated_at);
-        let (newer, older): (Vec<_>, Vec<_>) = listed
-            .into_iter()
-            .filter(|state| !places.contains(state.order_id.as_str()))
-            .partition(|state| Some(state.updated_at) > oldest);
-        self.held_back.set(newer.len());
-        let kept = self.book.with_value(|book| {
-            before
-                .iter()
-                .map(|state| book.get(&state.order_id).unwrap_or(state).clone())
-                .collect::<Vec<_>>()
-        });
-        self.listed.set(kept.into_iter().chain(older).collect());
+        self.is_due.set_value(true);
+        let since_ms = js_sys::Date::now() - self.drawn_at_ms.get_value();
+        // A clock that was set back makes nobody wait longer.
+        let wait = Duration::try_from_secs_f64(since_ms / 1_000.0)
+            .map_or(Duration::ZERO, |since| DRAW_EVERY.saturating_sub(since));
+        set_timeout(
+            move || request_animation_frame(move || self.draw_some()),
+            wait,
+        );
+    }
+
+    /// Takes what was told, as many as fit into a frame, and draws it. The view may be gone by then.
+    fn draw_some(self) {
+        let Some(is_more) = self.take(TAKEN_IN_A_FRAME) else {
+            return;
+        };
+        self.drawn_at_ms.set_value(js_sys::Date::now());
+        self.is_due.set_value(is_more);
+        if is_more {
+            request_animation_frame(move || self.draw_some());
+        }
+    }
+
+    /// Takes at most so many of the orders that were told and draws; says whether there are more.
+    fn take(self, max: usize) -> Option<bool> {
+        let is_held = self.scrolled.try_get_untracked()? >= ROW_HEIGHT || self.is_kept_still();
+        let is_more = self.listing.try_update_value(|listing| {
+            if is_held {
+                listing.hold();
+            } else {
+                listing.release();
+            }
+            listing.take(max)
+        })?;
+        self.show();
+        Some(is_more)
+    }
+
+    /// Draws all that is known now.
+    fn draw(self) {
+        self.take(usize::MAX);
     }
 
     /// Draws the latest first, whoever reads.
     fn draw_anew(self) {
-        let filter = self.filter.get_untracked();
-        self.held_back.set(0);
-        self.listed
-            .set(self.book.with_value(|book| book.listed(&filter)));
+        self.listing.update_value(|listing| {
+            listing.release();
+            listing.take(usize::MAX);
+        });
+        self.show();
+    }
+
+    fn show(self) {
+        let (len, newer) = self
+            .listing
+            .with_value(|listing| (listing.len(), listing.newer()));
+        if self.len.get_untracked() != len {
+            self.len.set(len);
+        }
+        if self.held_back.get_untracked() != newer {
+            self.held_back.set(newer);
+        }
+        self.drawn.update(|drawn| *drawn += 1);
     }
 
     /// Somebody looks for something else.
@@ -122,11 +172,13 @@ impl Orders {
         self.next.set(None);
         self.pages.set_value(0);
         self.is_settled.set(false);
+        let filter = self.filter.get_untracked();
+        self.listing
+            .update_value(|listing| listing.look_for(&filter));
         self.draw_anew();
         if !was_written {
             return self.load(true);
         }
-        let filter = self.filter.get_untracked();
         set_timeout(
             move || {
                 if self.filter.try_get_untracked().as_ref() == Some(&filter) {
@@ -149,8 +201,8 @@ impl Orders {
             // No order has this id, which is nothing to complain about.
             if let Ok(order) = api::get::<Order>(&url).await
                 && self
-                    .book
-                    .try_update_value(|book| book.take(order.into_state()))
+                    .listing
+                    .try_update_value(|listing| listing.tell(order.into_state()))
                     .is_some()
             {
                 self.draw();
@@ -191,9 +243,9 @@ impl Orders {
             match page {
                 Ok(page) => {
                     self.failure.set(None);
-                    self.book.update_value(|book| {
+                    self.listing.update_value(|listing| {
                         for order in page.items {
-                            book.take(order.into_state());
+                            listing.tell(order.into_state());
                         }
                     });
                     self.next.set(page.next);
@@ -213,7 +265,7 @@ impl Orders {
         let pages = self.pages.get_value() + 1;
         self.pages.set_value(pages);
         let wanted = rows(self.height.get_untracked()) + SPARE_ROWS;
-        let is_short = self.listed.with_untracked(Vec::len) < wanted;
+        let is_short = self.len.get_untracked() < wanted;
         if is_short && self.next.with_untracked(Option::is_some) && pages < PAGES_MAX {
             self.load(false);
         } else {
@@ -221,28 +273,13 @@ impl Orders {
         }
     }
 
-    fn latest(self, id: &str) -> Option<Arc<State>> {
-        self.book
-            .try_with_value(|book| book.get(id).cloned())
-            .flatten()
-    }
-
-    /// The first and the last row that are drawn.
+    /// The first row that is drawn, and how many there are: always as many as fit, so that rows need not be made anew.
     fn window(self) -> (usize, usize) {
+        let len = self.len.get();
+        let fit = rows(self.height.get()) + 1 + 2 * SPARE_ROWS;
+        let count = fit.min(ROWS_MAX).min(len);
         let first = rows(self.scrolled.get()).saturating_sub(SPARE_ROWS);
-        let last = rows(self.scrolled.get() + self.height.get()) + SPARE_ROWS;
-        let len = self.listed.with(Vec::len);
-        (first.min(len), last.min(len))
-    }
-
-    /// Where an order that is drawn stands in the whole list.
-    fn row_of(self, id: &str) -> Option<usize> {
-        let (first, last) = self.window();
-        self.listed.with(|listed| {
-            let drawn = listed.get(first..last)?;
-            let at = drawn.iter().position(|state| state.order_id == id)?;
-            Some(first + at)
-        })
+        (first.min(len - count), count)
     }
 }
 
@@ -272,33 +309,20 @@ pub(crate) fn Orders() -> impl IntoView {
     let filter = use_filter();
     let orders = Orders::new(filter);
     let (link, set_link) = signal(Link::Connecting);
-    let is_due = Rc::new(Cell::new(false));
     let on_data = move |data: &str| {
         let Ok(states) = serde_json::from_str::<Feed>(data) else {
             return;
         };
-        let mut changed = false;
-        orders.book.try_update_value(|book| {
+        orders.listing.try_update_value(|listing| {
             for state in states {
-                changed |= book.take(state);
+                listing.tell(state);
             }
         });
-        if changed && !is_due.replace(true) {
-            let is_due = Rc::clone(&is_due);
-            set_timeout(
-                move || {
-                    is_due.set(false);
-                    if !orders.book.is_disposed() {
-                        orders.draw();
-                    }
-                },
-                DRAW_EVERY,
-            );
-        }
+        orders.draw_soon();
     };
     // First listened, then asked: what changes in between is known twice, and shown once.
     let stream = StoredValue::new_local(Some(Stream::open(
-        format!("{READ_MODEL}/orders/stream?batch=true"),
+        format!("{READ_MODEL}/orders/stream?batch=true&pace=slow"),
         set_link,
         on_data,
     )));
@@ -306,8 +330,9 @@ pub(crate) fn Orders() -> impl IntoView {
     on_cleanup(move || {
         drop(stream.try_update_value(Option::take));
         // For the order that is looked at next: what is before and behind it.
-        let ids = orders.listed.try_with_untracked(|listed| {
-            listed.iter().map(|state| state.order_id.clone()).collect()
+        let ids = orders.listing.try_with_value(|listing| {
+            let rows = listing.rows(0..listing.len().min(Places::KEPT_MAX));
+            rows.iter().map(|state| state.order_id.clone()).collect()
         });
         places.keep(ids.unwrap_or_default());
     });

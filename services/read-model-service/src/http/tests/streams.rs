@@ -132,6 +132,8 @@ async fn what_a_stream_cannot_do_is_refused() {
         ("/orders/o-1/stream?from=middle", "from"),
         ("/orders/stream?lastEventId=x", "Last-Event-ID"),
         ("/orders/stream?batch=some", "batch"),
+        ("/orders/stream?batch=true&pace=some", "pace"),
+        ("/orders/stream?pace=slow", "pace"),
         ("/orders/a%20b/stream", "path"),
     ] {
         let (status, body) = world.get(uri).await;
