@@ -6,6 +6,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use sagaline_contracts::EventType;
+use sagaline_runtime::kafka::lag::{Topic, observer};
 use sagaline_runtime::kafka::{KafkaOptions, MetadataError, metadata};
 use sagaline_service_host::kafka_options;
 use sagaline_service_kit::config::{KafkaBrokers, KafkaSecurityError};
@@ -75,13 +76,6 @@ impl KafkaError {
     }
 }
 
-/// A topic and its partitions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Topic {
-    pub(crate) name: String,
-    pub(crate) partitions: Vec<i32>,
-}
-
 /// The settings of every client. First makes sure that somebody is there: a client that finds nobody would keep trying.
 pub(crate) async fn config(at: &Endpoints) -> Result<ClientConfig, KafkaError> {
     Ok(options(at).await?.client_config("sagaline-cli"))
@@ -115,13 +109,9 @@ async fn reach(brokers: &KafkaBrokers) -> Result<(), KafkaError> {
 
 /// A consumer that is told its partitions and commits nothing: it does not take part in its group.
 pub(crate) fn reader(config: &ClientConfig, group: &str) -> Result<BaseConsumer, KafkaError> {
-    let mut config = config.clone();
+    let mut config = observer(config.clone(), group);
     config
-        .set("group.id", group)
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "earliest")
-        .set("allow.auto.create.topics", "false")
         .set("fetch.error.backoff.ms", "50")
         .set("queued.max.messages.kbytes", "16384");
     config
@@ -136,14 +126,7 @@ pub(crate) fn topics(client: &BaseConsumer) -> Result<Vec<Topic>, KafkaError> {
         .topics()
         .iter()
         .filter(|topic| !topic.name().starts_with("__"))
-        .map(|topic| Topic {
-            name: topic.name().to_owned(),
-            partitions: topic
-                .partitions()
-                .iter()
-                .map(rdkafka::metadata::MetadataPartition::id)
-                .collect(),
-        })
+        .map(Topic::from)
         .collect();
     topics.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(topics)

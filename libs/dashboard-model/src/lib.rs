@@ -2,6 +2,7 @@
 //! Time is an argument; what is drawn is numbers here and SVG there.
 
 mod actions;
+mod behind;
 mod book;
 mod chart;
 mod event;
@@ -19,6 +20,7 @@ mod token;
 mod tone;
 
 pub use actions::{Action, Offer, offers};
+pub use behind::Behind;
 pub use chart::{Axis, Series, axis, path};
 pub use event::{Kind, Lane, lane, name, said};
 pub use filter::{Filter, Standing};

@@ -1,6 +1,7 @@
 //! The broker as the runtime sees it.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -153,6 +154,20 @@ pub trait Broker: Send + Sync + 'static {
 
     /// Whether the broker answers now.
     async fn ping(&self) -> Result<(), BrokerError>;
+
+    /// How far consumer groups are behind, in their order here; nothing from a broker that does not know it.
+    async fn lag(&self, _groups: &[String]) -> Result<Option<Vec<GroupLag>>, BrokerError> {
+        Ok(None)
+    }
+}
+
+/// How far a consumer group is behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupLag {
+    /// The group.
+    pub group: String,
+    /// Messages that it has yet to read, by topic. It has none of a topic that it does not read.
+    pub topics: BTreeMap<String, u64>,
 }
 
 /// What a partition has.

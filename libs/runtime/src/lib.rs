@@ -20,7 +20,8 @@ mod ports;
 mod runner;
 
 pub use broker::{
-    Broker, BrokerError, Consumer, Inbound, Outbound, Producer, RefusedMessage, Replay, Span,
+    Broker, BrokerError, Consumer, GroupLag, Inbound, Outbound, Producer, RefusedMessage, Replay,
+    Span,
 };
 pub use census::{Census, Waiting};
 pub use consumer_loop::{BatchHandler, ConsumerLoop, LoopOptions, RuntimeError};

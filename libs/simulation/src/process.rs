@@ -277,7 +277,7 @@ fn start(
         }
         Service::ReadModel => Box::pin(read_model_service::run(
             host,
-            read_model_service::Options {},
+            read_model_service::Options::default(),
             front,
         )),
     }

@@ -26,6 +26,25 @@ pub struct Stats {
     pub projector: Projector,
     /// Messages that wait for an operator.
     pub dead_letters: WaitingLetters,
+    /// How far each service's consumer group is behind.
+    #[serde(default)]
+    pub lag: Vec<ConsumerLag>,
+}
+
+/// How far a consumer group is behind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConsumerLag {
+    /// The group.
+    pub group: String,
+    /// Messages that it has yet to read, when somebody knows.
+    pub messages: Option<u64>,
+    /// The same by topic.
+    #[serde(default)]
+    pub topics: BTreeMap<String, u64>,
+    /// How old this is.
+    #[serde(default)]
+    pub age_ms: Option<f64>,
 }
 
 /// Per second.

@@ -25,22 +25,37 @@ const SHOW_INTERVAL: Duration = Duration::from_secs(5);
 /// How soon a rebuild elsewhere is noticed.
 const REBUILDS_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The service's own flags: it has none.
+/// How often the broker is asked how far consumer groups are behind.
+const LAG_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The service's own flags.
 #[derive(Debug, Clone, Default, clap::Args)]
 // No group: the name of this struct is that of other services' too, and one process may take them all.
 #[group(skip)]
-pub struct Options {}
+pub struct Options {
+    /// Consumer groups of which `/stats` tells how far they are behind; none, and the broker is not asked
+    #[arg(
+        long,
+        env = "LAG_GROUPS",
+        value_name = "GROUP,...",
+        value_delimiter = ',',
+        default_value = "order-service,inventory-service,payment-service,shipping-service,read-model-service"
+    )]
+    lag_groups: Vec<String>,
+}
 
 /// Runs the service until the shutdown, then drains.
 pub async fn run(
     host: ServiceHost,
-    _options: Options,
+    options: Options,
     front: impl Into<Front>,
 ) -> anyhow::Result<()> {
     let ports = host.ports.clone();
     let shutdown = host.shutdown.clone();
+    let groups = options.lag_groups.into_iter();
+    let groups = groups.filter(|group| !group.trim().is_empty()).collect();
     let publisher = Publisher::new(Arc::clone(&ports.broker));
-    let (hub, stats) = (Arc::new(Hub::default()), Arc::new(Stats::default()));
+    let (hub, stats) = (Arc::new(Hub::default()), Arc::new(Stats::watching(groups)));
     let app = App {
         ports: ports.clone(),
         hub: Arc::clone(&hub),
@@ -68,6 +83,7 @@ pub async fn run(
         tokio::join!(
             hub.feed.run(Arc::clone(&ports.clock), shutdown.clone()),
             count(&stats, &ports, &shutdown),
+            watch_lag(&stats, &ports, &shutdown),
             finish_what_was_begun(&app, &shutdown),
             notice_rebuilds(&app, &shutdown),
             show_what_was_kept(&app, &shutdown),
@@ -99,6 +115,30 @@ async fn count(stats: &Stats, ports: &Ports, shutdown: &CancellationToken) {
         biased;
         () = shutdown.cancelled() => {}
         () = counting => {}
+    }
+}
+
+/// Asks the broker now and then how far consumer groups are behind. While it does not answer, what it told last gets older.
+async fn watch_lag(stats: &Stats, ports: &Ports, shutdown: &CancellationToken) {
+    let groups = stats.lags.groups();
+    let watching = async {
+        while !groups.is_empty() {
+            match ports.broker.lag(groups).await {
+                Ok(Some(lags)) => stats.lags.told(ports.clock.now(), lags),
+                // This one never will.
+                Ok(None) => return,
+                Err(error) => tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "nobody knows how far consumer groups are behind"
+                ),
+            }
+            tokio::time::sleep(LAG_INTERVAL).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = shutdown.cancelled() => {}
+        () = watching => {}
     }
 }
 

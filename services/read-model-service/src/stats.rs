@@ -1,6 +1,7 @@
 //! What is counted: orders by status and outcome, throughput, latency, lag.
 
 mod counts;
+mod lag;
 mod latency;
 mod throughput;
 
@@ -15,6 +16,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use counts::{Counts, Total};
+pub use lag::{ConsumerLag, Lags};
 pub use latency::{Latency, Percentiles};
 pub use throughput::{Rates, Throughput};
 
@@ -41,6 +43,8 @@ pub struct Transition<'a> {
 pub struct Stats {
     /// Orders by status and outcome.
     pub counts: Counts,
+    /// How far consumer groups are behind.
+    pub lags: Lags,
     created: Mutex<Throughput>,
     finished: Mutex<Throughput>,
     events: Mutex<Throughput>,
@@ -62,6 +66,8 @@ pub struct Report {
     pub latency_ms: Percentiles,
     /// How far the projector is behind.
     pub projector: ProjectorReport,
+    /// How far each service's consumer group is behind, as the broker told it last.
+    pub lag: Vec<ConsumerLag>,
 }
 
 /// Per second, over the last second, ten and sixty.
@@ -87,6 +93,7 @@ impl Default for Stats {
     fn default() -> Self {
         Self {
             counts: Counts::default(),
+            lags: Lags::default(),
             created: Mutex::default(),
             finished: Mutex::default(),
             events: Mutex::default(),
@@ -98,6 +105,14 @@ impl Default for Stats {
 }
 
 impl Stats {
+    /// Nothing is counted yet; these consumer groups are watched.
+    pub fn watching(groups: Vec<String>) -> Self {
+        Self {
+            lags: Lags::of(groups),
+            ..Self::default()
+        }
+    }
+
     /// Orders have changed, and that is saved.
     pub fn note<'a>(
         &self,
@@ -166,6 +181,7 @@ impl Stats {
             projector: ProjectorReport {
                 lag_ms: as_f64(self.lag_us.load(Ordering::Relaxed)) / 1_000.0,
             },
+            lag: self.lags.report(now),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How the pipeline is doing.
 
-use dashboard_model::{axis, count, duration, path, rate};
+use dashboard_model::{Behind, axis, count, duration, path, rate};
 use leptos::prelude::*;
 use leptos_router::components::A;
 use sagaline_views::Stats;
@@ -52,6 +52,7 @@ pub(crate) fn Overview() -> impl IntoView {
                     <Funnel/>
                     <Chart title="Under way" unit="orders" window_s figures=vec![(6, "in flight", "a"), (7, "dead letters", "c")] said=whole/>
                     <Chart title="Read model behind" unit="ms" window_s figures=vec![(5, "lag", "a")] said=duration/>
+                    <Consumers/>
                 </div>
             </Show>
         </section>
@@ -203,6 +204,44 @@ fn Chart(
                     <span>{move || pointed.get().map_or_else(|| "now".to_owned(), |ago_s| format!("{} ago", duration(ago_s * 1_000.0)))}</span>
                 </p>
             </div>
+        </figure>
+    }
+}
+
+/// How far each service is behind.
+#[component]
+fn Consumers() -> impl IntoView {
+    let stats = use_stats();
+    let lines = Memo::new(move |_| {
+        stats.latest.with(|stats| {
+            let lag = stats.as_ref().map(|stats| stats.lag.as_slice()).unwrap_or_default();
+            let most = lag.iter().filter_map(|lag| lag.messages).max().unwrap_or(0).max(1);
+            #[expect(clippy::cast_precision_loss, reason = "a share")]
+            let share = |messages: u64| messages as f64 / most as f64 * 100.0;
+            lag.iter()
+                .map(|lag| (Behind::of(lag), lag.messages.map_or(0.0, share)))
+                .collect::<Vec<_>>()
+        })
+    });
+    let is_told = move || !lines.with(Vec::is_empty);
+    view! {
+        <figure class="chart" id="consumers">
+            <figcaption><h2>"Services behind " <span class="quiet">"messages yet to read"</span></h2></figcaption>
+            <Show when=is_told fallback=|| view! { <p class="quiet">"This read model does not tell how far the others are behind."</p> }>
+                <table class="consumers">
+                    <thead><tr><th>"Service"</th><th><span class="off-screen">"Compared with the others"</span></th><th class="number">"Messages"</th><th>"Where"</th></tr></thead>
+                    <tbody>
+                        {move || lines.get().into_iter().map(|(line, share)| view! {
+                            <tr>
+                                <th scope="row">{line.service}</th>
+                                <td aria-hidden="true"><span class="bar"><span class="fill waiting" style:width=format!("{share:.1}%")></span></span></td>
+                                <td class=if line.is_behind { "mono number low" } else { "mono number" }>{line.messages}</td>
+                                <td class="quiet">{line.note}</td>
+                            </tr>
+                        }).collect_view()}
+                    </tbody>
+                </table>
+            </Show>
         </figure>
     }
 }

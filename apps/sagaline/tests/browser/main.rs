@@ -18,6 +18,7 @@ mod expiry;
 mod fate;
 mod keyboard;
 mod markup;
+mod overview;
 mod paint;
 mod pictures;
 mod scenarios;
@@ -86,6 +87,7 @@ trials! {
     expiry::what_is_asked_with_a_token_that_ended_is_refused_and_nothing_lost,
     elsewhere::a_page_of_another_origin_places_follows_and_retries_an_order,
     elsewhere::a_page_that_the_services_were_not_told_of_can_do_nothing,
+    overview::the_overview_tells_how_far_each_service_is_behind,
     paint::the_first_rows_are_there_within_a_second,
     scenarios::stock_that_is_added_is_there_and_the_audit_names_who_acted,
     scenarios::a_lost_connection_heals_without_gap_or_double,

@@ -32,11 +32,12 @@ use world::World;
 /// Fates of payments and shipments follow from order ids at these rates; see [`fate`].
 pub const RATE: &str = "0.3";
 
-const FLAGS: [(&str, &str); 6] = [
+const FLAGS: [(&str, &str); 7] = [
     ("--payment-decline-rate", RATE),
     ("--carrier-failure-rate", RATE),
     ("--gateway-flaky-prefix", "flaky-"),
     ("--gateway-flaky-times", "2"),
+    ("--gateway-outage-file", scenarios::lag::GATEWAY_OUTAGE),
     ("--saga-timeout", "12s"),
     ("--checkout-wait", "8s"),
 ];

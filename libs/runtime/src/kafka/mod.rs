@@ -2,6 +2,7 @@
 
 mod admin;
 mod consumer;
+pub mod lag;
 mod metadata;
 mod producer;
 mod replay;
@@ -13,7 +14,7 @@ use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::{ClientConfig, ClientContext};
 
-use crate::{Broker, BrokerError, Consumer, Producer, Replay};
+use crate::{Broker, BrokerError, Consumer, GroupLag, Producer, Replay};
 
 pub use metadata::{MetadataError, metadata};
 
@@ -101,6 +102,7 @@ impl ConsumerContext for Quiet {}
 pub struct KafkaBroker {
     options: KafkaOptions,
     pings: Arc<OnceLock<Arc<PingClient>>>,
+    observers: Arc<lag::Observers>,
 }
 
 impl std::fmt::Debug for KafkaBroker {
@@ -117,6 +119,7 @@ impl KafkaBroker {
         Self {
             options,
             pings: Arc::default(),
+            observers: Arc::default(),
         }
     }
 }
@@ -169,6 +172,16 @@ impl Broker for KafkaBroker {
             Arc::clone(self.pings.get_or_init(|| Arc::new(made)))
         };
         admin::ping(client).await
+    }
+
+    async fn lag(&self, groups: &[String]) -> Result<Option<Vec<GroupLag>>, BrokerError> {
+        let config = self.options.client_config("lag");
+        let (observers, groups) = (Arc::clone(&self.observers), groups.to_owned());
+        let asked = tokio::task::spawn_blocking(move || lag::ask(&config, &observers, &groups));
+        asked
+            .await
+            .map_err(|error| BrokerError::unavailable("say how far groups are behind", error))?
+            .map(Some)
     }
 }
 

@@ -33,6 +33,8 @@ pub enum Metric {
     HttpRequestDuration,
     /// How far a projector is behind.
     ProjectorEventLag,
+    /// How far a consumer group is behind in a topic.
+    ConsumerGroupLag,
     /// Outbox entries that the broker has not acknowledged.
     OutboxPending,
     /// Outbox entries that found no room at the publishers.
@@ -49,11 +51,12 @@ pub enum Metric {
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::EventsProcessed,
         Self::EventProcessingDuration,
         Self::HttpRequestDuration,
         Self::ProjectorEventLag,
+        Self::ConsumerGroupLag,
         Self::OutboxPending,
         Self::OutboxLeftToSweep,
         Self::DeadLetters,
@@ -69,6 +72,7 @@ impl Metric {
             Self::EventProcessingDuration => "event_processing_duration_seconds",
             Self::HttpRequestDuration => "http_request_duration_seconds",
             Self::ProjectorEventLag => "projector_event_lag_seconds",
+            Self::ConsumerGroupLag => "consumer_group_lag",
             Self::OutboxPending => "outbox_pending",
             Self::OutboxLeftToSweep => "outbox_left_to_sweep_total",
             Self::DeadLetters => "dead_letters_total",
@@ -93,6 +97,9 @@ impl Metric {
             Self::ProjectorEventLag => {
                 "Time between an event's timestamp and its projection, in seconds"
             }
+            Self::ConsumerGroupLag => {
+                "Messages of a topic that a consumer group has yet to read, as the broker told it last"
+            }
             Self::OutboxPending => "Outbox entries not acknowledged by the broker yet",
             Self::OutboxLeftToSweep => {
                 "Outbox entries not published at once, because too many waited: the sweep publishes them"
@@ -108,6 +115,7 @@ impl Metric {
         match self {
             Self::EventsProcessed | Self::OutboxLeftToSweep | Self::DeadLetters => Kind::Counter,
             Self::ProjectorEventLag
+            | Self::ConsumerGroupLag
             | Self::OutboxPending
             | Self::SagasInFlight
             | Self::SagasStalled => Kind::Gauge,
@@ -202,6 +210,14 @@ pub fn projector_event_lag(projector: impl Into<SharedString>) -> Gauge {
     gauge(
         Metric::ProjectorEventLag,
         &[("projector", projector.into())],
+    )
+}
+
+/// The gauge of messages that a consumer group has yet to read.
+pub fn consumer_group_lag(group: impl Into<SharedString>, topic: impl Into<SharedString>) -> Gauge {
+    gauge(
+        Metric::ConsumerGroupLag,
+        &[("group", group.into()), ("topic", topic.into())],
     )
 }
 

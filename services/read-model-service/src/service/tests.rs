@@ -34,7 +34,7 @@ async fn what_the_broker_brings_is_streamed_listed_and_counted_until_the_shutdow
     let host = ServiceHost::new(PROJECTOR, world.ports.clone(), keys, cors, shutdown.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let service = tokio::spawn(run(host, Options {}, listener));
+    let service = tokio::spawn(run(host, Options::default(), listener));
 
     let (mut stream, _) = read(port, "/orders/o-1/stream?from=start", "\r\n\r\n").await;
     let (_feed, _) = read(port, "/orders/stream", "retry").await;

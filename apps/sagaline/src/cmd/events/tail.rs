@@ -8,10 +8,11 @@ use rdkafka::error::{KafkaError as ClientFailure, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use sagaline_contracts::{OrderId, Timestamp};
+use sagaline_runtime::kafka::lag::Topic;
 
 use super::super::Common;
 use super::line;
-use crate::kafka::{self, KafkaError, Topic};
+use crate::kafka::{self, KafkaError};
 use crate::output::{Out, note};
 use crate::text::counted;
 

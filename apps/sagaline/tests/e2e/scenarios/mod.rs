@@ -5,6 +5,7 @@ mod any_poison;
 mod crashes;
 mod creation;
 mod failures;
+pub mod lag;
 mod operator;
 mod paths;
 mod poison;
@@ -57,6 +58,7 @@ scenarios! {
     failures::an_order_beyond_the_stock_is_cancelled_and_confirmed_after_a_restock on IN_MEMORY_AND_REAL,
     failures::an_unknown_sku_is_named on IN_MEMORY_AND_REAL,
     failures::a_flaky_gateway_delays_only_its_own_order on IN_MEMORY_AND_REAL,
+    lag::a_service_whose_gateway_is_down_falls_behind_alone_and_catches_up on IN_MEMORY_AND_REAL,
     operator::a_cancel_before_shipping_undoes_everything on IN_MEMORY_AND_REAL,
     operator::after_shipping_a_release_is_refused_and_a_refund_is_one_effect on IN_MEMORY_AND_REAL,
     operator::two_clicks_on_retry_start_one_attempt on IN_MEMORY_AND_REAL,
