@@ -214,8 +214,16 @@ fn Consumers() -> impl IntoView {
     let stats = use_stats();
     let lines = Memo::new(move |_| {
         stats.latest.with(|stats| {
-            let lag = stats.as_ref().map(|stats| stats.lag.as_slice()).unwrap_or_default();
-            let most = lag.iter().filter_map(|lag| lag.messages).max().unwrap_or(0).max(1);
+            let lag = stats
+                .as_ref()
+                .map(|stats| stats.lag.as_slice())
+                .unwrap_or_default();
+            let most = lag
+                .iter()
+                .filter_map(|lag| lag.messages)
+                .max()
+                .unwrap_or(0)
+                .max(1);
             #[expect(clippy::cast_precision_loss, reason = "a share")]
             let share = |messages: u64| messages as f64 / most as f64 * 100.0;
             lag.iter()
