@@ -68,9 +68,12 @@ impl Book {
         self.orders.insert(now.order_id.clone(), Arc::clone(&now));
         let mut forgotten = None;
         if self.orders.len() > KEPT_MAX {
-            forgotten = self.by_update.pop_first().map(|oldest| oldest.0);
+            // Not the one that has just come, however old it is: somebody looks for it.
+            let mut oldest = self.by_update.iter().map(|order| &order.0);
+            forgotten = oldest.find(|order| order.order_id != now.order_id).cloned();
         }
         if let Some(oldest) = &forgotten {
+            self.by_update.remove(&ByUpdate(Arc::clone(oldest)));
             self.orders.remove(&oldest.order_id);
         }
         Some(Change {

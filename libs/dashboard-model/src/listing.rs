@@ -351,6 +351,30 @@ mod tests {
     }
 
     #[test]
+    fn an_old_order_that_is_told_when_there_is_no_room_is_listed_once_and_leaves_when_it_fits_no_longer()
+     {
+        let mut listing = Listing::default();
+        let all = (100..20_100).map(|at| pending(&at.to_string(), at));
+        taken(&mut listing, all);
+        let old = |at, waiting| State {
+            dead_letters_waiting: waiting,
+            ..pending("old", at)
+        };
+        taken(&mut listing, [old(1, 1)]);
+        listing.look_for(&Filter {
+            standing: Standing::Parked,
+            ..Filter::default()
+        });
+        assert_eq!(ids(&listing), ["old"]);
+        taken(&mut listing, [old(2, 1)]);
+        assert_eq!(ids(&listing), ["old"]);
+        taken(&mut listing, [old(3, 0)]);
+        assert!(listing.is_empty());
+        listing.look_for(&Filter::default());
+        assert_eq!(listing.len(), KEPT_MAX);
+    }
+
+    #[test]
     fn what_is_told_and_never_taken_is_bounded() {
         let mut listing = Listing::default();
         for at in 0..20_001 {

@@ -25,6 +25,8 @@ const READERS_PER_MS: usize = 10;
 const INTERVAL_SLOW: Duration = Duration::from_millis(250);
 /// Chunks that a reader may be behind before it is dropped; they are shared by all readers.
 const BEHIND_MAX: usize = 256;
+/// The same of those that come four times a second, and hold so much more each.
+const BEHIND_SLOW_MAX: usize = 32;
 /// Orders that may be waiting to be told; beyond it they are told at once.
 const DIRTY_MAX: usize = 20_000;
 
@@ -100,7 +102,7 @@ impl Default for Feed {
             slow: Waiting::default(),
             each: broadcast::Sender::new(BEHIND_MAX),
             batch: broadcast::Sender::new(BEHIND_MAX),
-            slow_batch: broadcast::Sender::new(BEHIND_MAX),
+            slow_batch: broadcast::Sender::new(BEHIND_SLOW_MAX),
             readers: Arc::default(),
         }
     }

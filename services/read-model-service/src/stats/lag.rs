@@ -46,13 +46,24 @@ impl Lags {
 
     /// The broker has told it.
     pub fn told(&self, now: Timestamp, lags: Vec<GroupLag>) {
+        let gauge = |group: &str, topic: &str| {
+            telemetry::consumer_group_lag(group.to_owned(), topic.to_owned())
+        };
         for lag in &lags {
             for (topic, messages) in &lag.topics {
-                telemetry::consumer_group_lag(lag.group.clone(), topic.clone())
-                    .set(super::as_f64(*messages));
+                gauge(&lag.group, topic).set(super::as_f64(*messages));
             }
         }
-        *self.told.lock() = Some((now, lags));
+        let before = self.told.lock().replace((now, lags.clone()));
+        for gone in before.into_iter().flat_map(|(_, lags)| lags) {
+            let still = lags.iter().find(|lag| lag.group == gone.group);
+            for topic in gone.topics.keys() {
+                if still.is_none_or(|lag| !lag.topics.contains_key(topic)) {
+                    // Nobody tells it any more: the last value would stand there for ever.
+                    gauge(&gone.group, topic).set(f64::NAN);
+                }
+            }
+        }
     }
 
     /// As it is known now.

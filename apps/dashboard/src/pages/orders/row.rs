@@ -48,7 +48,10 @@ impl Rows {
         if self.order.len() == states.len() {
             self.turn(first);
         } else {
-            self.order = (0..states.len()).collect();
+            // As the elements stand in the page: those that are left stay where they are, new ones come at the end.
+            self.order.retain(|line| *line < states.len());
+            let left = self.order.len();
+            self.order.extend(left..states.len());
         }
         self.first = first;
         for (at, (line, state)) in self.order.iter().zip(states).enumerate() {
