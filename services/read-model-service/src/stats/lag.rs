@@ -54,8 +54,8 @@ impl Lags {
                 gauge(&lag.group, topic).set(super::as_f64(*messages));
             }
         }
-        let before = self.told.lock().replace((now, lags.clone()));
-        for gone in before.into_iter().flat_map(|(_, lags)| lags) {
+        let mut told = self.told.lock();
+        for gone in told.iter().flat_map(|(_, lags)| lags) {
             let still = lags.iter().find(|lag| lag.group == gone.group);
             for topic in gone.topics.keys() {
                 if still.is_none_or(|lag| !lag.topics.contains_key(topic)) {
@@ -64,6 +64,7 @@ impl Lags {
                 }
             }
         }
+        *told = Some((now, lags));
     }
 
     /// As it is known now.
