@@ -89,8 +89,24 @@ fn count(entries: &[Value]) -> BTreeMap<String, u32> {
     let mut counts = BTreeMap::new();
     for entry in entries {
         // Two copies of one event, by two versions of a service: either may be shown.
-        let what = known_today(&format!("{} {}", entry["type"], entry["details"]));
+        let what = known_today(&format!("{} {}", entry["type"], details(entry)));
         *counts.entry(what).or_default() += 1;
     }
     counts
+}
+
+/// What an event says. A command that is repeated under one key has one id, and may name the attempt that was known at either time: a
+/// reader was told the copy that came first, and the timeline shows the earlier one.
+fn details(entry: &Value) -> Value {
+    let mut details = entry["details"].clone();
+    let kind = entry["type"].as_str().and_then(EventType::parse);
+    let is_command = match kind {
+        Some(EventType::RetryRequested) => true,
+        Some(EventType::CompensationRequested) => details["decidedBy"].is_null(),
+        _ => false,
+    };
+    if let (true, Some(fields)) = (is_command, details.as_object_mut()) {
+        fields.remove("attempt");
+    }
+    details
 }
