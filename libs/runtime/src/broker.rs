@@ -155,7 +155,7 @@ pub trait Broker: Send + Sync + 'static {
     /// Whether the broker answers now.
     async fn ping(&self) -> Result<(), BrokerError>;
 
-    /// How far consumer groups are behind, in their order here; nothing from a broker that does not know it.
+    /// How far consumer groups are behind, without those of which it cannot be said now; nothing from a broker that does not know it.
     async fn lag(&self, _groups: &[String]) -> Result<Option<Vec<GroupLag>>, BrokerError> {
         Ok(None)
     }

@@ -44,11 +44,7 @@ async fn what_was_intended_is_carried_out_after_a_crash_and_nothing_overtakes_it
     let mut world = World::new();
     world.gateway.hangs.store(true, Ordering::SeqCst);
     world.broker.send_event(&failed("o"));
-    world
-        .until("the gateway was called", || {
-            world.gateway.calls.load(Ordering::SeqCst) == 1
-        })
-        .await;
+    world.gateway_was_called(1).await;
     let saved = world.record("o").await.unwrap();
     assert!(saved.state.intends);
     assert!(saved.applied.is_empty(), "it is not handled yet");
@@ -64,7 +60,7 @@ async fn what_was_intended_is_carried_out_after_a_crash_and_nothing_overtakes_it
     assert_eq!((waiting.parked.len(), waiting.state.charges), (2, 0));
     assert_eq!(world.broker.distinct(), []);
 
-    world.clock.advance(Duration::from_secs(3));
+    world.clock.advance(Duration::from_secs(11));
     world
         .until("it is carried out", || !world.broker.distinct().is_empty())
         .await;

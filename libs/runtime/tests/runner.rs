@@ -41,11 +41,7 @@ async fn a_batch_that_does_not_end_is_left_to_the_next_start() {
     let mut world = World::new();
     world.gateway.hangs.store(true, Ordering::SeqCst);
     world.broker.send_event(&reserved("o"));
-    world
-        .until("the gateway was called", || {
-            world.gateway.calls.load(Ordering::SeqCst) == 1
-        })
-        .await;
+    world.gateway_was_called(1).await;
     world.token.cancel();
     let ended = world.running.take().unwrap();
     tokio::time::timeout(Duration::from_secs(9), ended)

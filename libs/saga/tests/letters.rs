@@ -13,8 +13,8 @@ use proptest::prelude::*;
 use sagaline_contracts::payload::{OrderCancelled, PaymentFailed};
 use sagaline_contracts::{Event, EventType, OrderId, Payload, Timestamp};
 use sagaline_saga::{
-    Deceased, Decision, Delivery, Message, OrderRecord, Participant, RetryPolicy, Session, Source,
-    Status, Transition, given, without_message,
+    Deceased, Decision, Delivery, Held, Message, OrderRecord, Parked, ParkedReason, Participant,
+    RetryPolicy, Session, Source, Status, Transition, given, without_message,
 };
 use serde_json::Value;
 
@@ -185,4 +185,72 @@ fn an_event_from_which_something_too_large_follows_parks_its_order_and_nothing_o
         "{}",
         letter.event.get()
     );
+}
+
+/// Everything is too early for it.
+struct Patient;
+
+impl Participant for Patient {
+    type State = ();
+    type Effect = Infallible;
+    type Outcome = Infallible;
+
+    fn name(&self) -> &'static str {
+        "patient-service"
+    }
+
+    fn subscriptions(&self) -> &'static [EventType] {
+        &[EventType::PaymentFailed]
+    }
+
+    fn decide(&self, (): &(), _: &Event) -> Decision<(), Infallible> {
+        Decision::Early("something is missing")
+    }
+
+    fn settle(&self, (): &(), _: &Event, outcome: Infallible) -> Transition<()> {
+        match outcome {}
+    }
+}
+
+#[test]
+fn of_an_event_that_was_kept_and_has_no_room_the_letter_is_told_even_if_nobody_publishes_it_now() {
+    let failed = |id: &str| {
+        let payload = PaymentFailed {
+            order_id: OrderId::new("o").unwrap(),
+            reason: "x".to_owned(),
+            attempt: None,
+        };
+        given::event(id, payload)
+    };
+    let source = |offset| Source {
+        topic: EventType::PaymentFailed.as_str().to_owned(),
+        partition: 0,
+        offset,
+    };
+    let record = OrderRecord::unknown(OrderId::new("o").unwrap());
+    let mut session = Session::<Patient>::new(record, RetryPolicy::default());
+    for at in 0..1_000 {
+        let (source, event) = (source(at), failed(&format!("early-{at}")));
+        session.offer(Delivery::Event { source, event });
+    }
+    session.advance(&Patient, Timestamp::EPOCH);
+    assert!(session.publish().is_empty(), "there is room for so many");
+
+    // One waits in the record, whose message is long committed.
+    let mut record = session.record().clone();
+    let kept = failed("kept");
+    record.parked.push_back(Parked {
+        held: Held {
+            source: source(1_000),
+            message: Message::of(Some(kept.encode())),
+            id: kept.id,
+        },
+        reason: ParkedReason::Behind,
+        attempts: 0,
+    });
+    let mut session = Session::<Patient>::new(record, RetryPolicy::default());
+    session.advance(&Patient, Timestamp::EPOCH);
+    assert_eq!(session.publish().len(), 1);
+    assert!(session.record().parked.is_empty());
+    assert_eq!(session.record().outbox.len(), 1);
 }

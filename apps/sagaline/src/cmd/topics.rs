@@ -89,7 +89,7 @@ fn rows(config: &ClientConfig) -> Result<Vec<Row>, KafkaError> {
 
 fn standing(config: &ClientConfig, group: &str, topics: &[Topic]) -> Result<Standing, KafkaError> {
     let client = kafka::reader(config, group)?;
-    lag::standing(&client, group, topics, kafka::LIMIT).map_err(KafkaError::failed(format!(
+    lag::standing(&client, group, topics, || kafka::LIMIT).map_err(KafkaError::failed(format!(
         "say where group {group} stands"
     )))
 }

@@ -9,7 +9,9 @@ use rdkafka::error::KafkaError;
 use rdkafka::groups::GroupInfo;
 use rdkafka::metadata::MetadataPartition;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use sagaline_contracts::EventType;
 
+use super::metadata::drain;
 use super::{PingClient, Quiet, metadata, settings};
 use crate::{BrokerError, GroupLag};
 
@@ -17,6 +19,8 @@ use crate::{BrokerError, GroupLag};
 const LIMIT: Duration = Duration::from_secs(4);
 /// What a call may take however late it is.
 const CALL_MIN: Duration = Duration::from_millis(50);
+/// How long it may take to learn who reads what: every broker is asked, one that is dead as well, and it only completes the picture.
+const MEMBERS_LIMIT: Duration = Duration::from_millis(500);
 
 type Place = (String, i32);
 
@@ -51,6 +55,13 @@ pub struct Standing {
     assigned: HashSet<String>,
 }
 
+impl Standing {
+    /// Whether the group reads a topic, or has read it.
+    fn reads(&self, topic: &str) -> bool {
+        self.assigned.contains(topic) || self.commits.keys().any(|(name, _)| name == topic)
+    }
+}
+
 /// A client that looks at a group and takes no part in it.
 pub fn observer(mut config: ClientConfig, group: &str) -> ClientConfig {
     config
@@ -66,7 +77,7 @@ pub fn standing<C: ConsumerContext>(
     client: &BaseConsumer<C>,
     group: &str,
     topics: &[Topic],
-    limit: Duration,
+    limit: impl Fn() -> Duration,
 ) -> Result<Standing, KafkaError> {
     let mut wanted = TopicPartitionList::new();
     for topic in topics {
@@ -74,15 +85,18 @@ pub fn standing<C: ConsumerContext>(
             wanted.add_partition(&topic.name, *partition);
         }
     }
-    let found = client.committed_offsets(wanted, limit)?;
-    let commits = found.elements().into_iter();
-    let commits = commits.filter_map(|place| match place.offset() {
-        Offset::Offset(offset) => Some(((place.topic().to_owned(), place.partition()), offset)),
-        _ => None,
-    });
+    let found = client.committed_offsets(wanted, limit())?;
+    let mut commits = HashMap::new();
+    for place in found.elements() {
+        // What could not be looked up is not what was never committed.
+        place.error()?;
+        if let Offset::Offset(offset) = place.offset() {
+            commits.insert((place.topic().to_owned(), place.partition()), offset);
+        }
+    }
     Ok(Standing {
-        commits: commits.collect(),
-        assigned: assigned(client, group, limit),
+        commits,
+        assigned: assigned(client, group, limit().min(MEMBERS_LIMIT)),
     })
 }
 
@@ -128,7 +142,10 @@ fn topics_in(assignment: &[u8]) -> Option<Vec<String>> {
 }
 
 /// A partition, its first offset and the one after its last.
-pub type Ends = [(i32, (i64, i64))];
+pub type Ends = [End];
+type End = (i32, (i64, i64));
+/// A topic and its ends, when all of them are known.
+type EndsOf<'t> = (&'t Topic, Option<Vec<End>>);
 
 /// How many messages of a topic a group has yet to read; nothing if it does not read the topic.
 pub fn lag_of(topic: &str, ends: &Ends, standing: &Standing) -> Option<i64> {
@@ -138,10 +155,7 @@ pub fn lag_of(topic: &str, ends: &Ends, standing: &Standing) -> Option<i64> {
             .get(&(topic.to_owned(), partition))
             .copied()
     };
-    let has_read = ends
-        .iter()
-        .any(|(partition, _)| committed(*partition).is_some());
-    if !has_read && !standing.assigned.contains(topic) {
+    if !standing.reads(topic) {
         return None;
     }
     let behind = ends.iter().map(|(partition, (low, high))| {
@@ -155,7 +169,7 @@ pub fn lag_of(topic: &str, ends: &Ends, standing: &Standing) -> Option<i64> {
 /// Clients that are kept, one for each group, because making one costs connections and sign-ins.
 pub(super) type Observers = Mutex<HashMap<String, Arc<PingClient>>>;
 
-/// Asks how far each group is behind in each topic that it reads.
+/// Asks how far each group is behind in each topic of ours that it reads. A group of which that cannot be said now is left out.
 pub(super) fn ask(
     config: &ClientConfig,
     observers: &Observers,
@@ -184,41 +198,56 @@ pub(super) fn ask(
     let client = client_of(first)?;
     let listed = metadata(&client, left())
         .map_err(|error| BrokerError::unavailable("list its topics", error))?;
+    // The cluster may have many more, which are nobody's here.
+    let ours: HashSet<&str> = EventType::topics().collect();
     let topics = listed.topics().iter();
     let topics: Vec<Topic> = topics
-        .filter(|topic| !topic.name().starts_with("__"))
+        .filter(|topic| ours.contains(topic.name()))
         .map(Topic::from)
         .collect();
     // Before the ends: a group that is reading must not seem to be ahead of what there is.
-    let mut standings = Vec::new();
+    let (mut standings, mut failure) = (Vec::new(), None);
     for group in groups {
         let client = client_of(group)?;
-        let standing = standing(&client, group, &topics, left()).map_err(failed)?;
-        standings.push((group, standing));
+        // Nobody else takes its events, and they are kept until somebody does.
+        drain(&client);
+        match standing(&client, group, &topics, left) {
+            Ok(standing) => standings.push((group, standing)),
+            Err(error) => failure = Some(error),
+        }
+    }
+    if let (true, Some(error)) = (standings.is_empty(), failure) {
+        return Err(failed(error));
     }
     let lows = offsets(&client, &topics, Offset::Beginning, left()).map_err(failed)?;
     let highs = offsets(&client, &topics, Offset::End, left()).map_err(failed)?;
-    let ends: Vec<(&Topic, Vec<_>)> = topics
+    let ends: Vec<EndsOf<'_>> = topics
         .iter()
         .map(|topic| {
-            let ends = topic.partitions.iter().filter_map(|partition| {
+            let ends = topic.partitions.iter().map(|partition| {
                 let place = (topic.name.clone(), *partition);
                 Some((*partition, (*lows.get(&place)?, *highs.get(&place)?)))
             });
             (topic, ends.collect())
         })
         .collect();
-    let lags = standings.into_iter().map(|(group, standing)| {
-        let topics = ends.iter().filter_map(|(topic, ends)| {
-            let lag = lag_of(&topic.name, ends, &standing)?;
-            Some((topic.name.clone(), u64::try_from(lag).unwrap_or(0)))
-        });
-        GroupLag {
-            group: group.clone(),
-            topics: topics.collect::<BTreeMap<_, _>>(),
-        }
-    });
-    Ok(lags.collect())
+    let lags = standings.into_iter();
+    Ok(lags
+        .filter_map(|(group, standing)| behind(group, &standing, &ends))
+        .collect())
+}
+
+/// How far a group is behind; nothing if the end of anything that it reads is not known, for the sum would be too small.
+fn behind(group: &str, standing: &Standing, ends: &[EndsOf<'_>]) -> Option<GroupLag> {
+    let mut topics = BTreeMap::new();
+    for (topic, ends) in ends.iter().filter(|(topic, _)| standing.reads(&topic.name)) {
+        let lag = lag_of(&topic.name, ends.as_deref()?, standing)?;
+        topics.insert(topic.name.clone(), u64::try_from(lag).unwrap_or(0));
+    }
+    Some(GroupLag {
+        group: group.to_owned(),
+        topics,
+    })
 }
 
 /// Where all partitions begin, or end: one question, not one for each of them.
@@ -236,8 +265,10 @@ fn offsets<C: ConsumerContext>(
     }
     let found = client.offsets_for_times(wanted, limit)?;
     let places = found.elements().into_iter();
-    let known = places.filter_map(|place| match place.offset() {
-        Offset::Offset(offset) => Some(((place.topic().to_owned(), place.partition()), offset)),
+    let known = places.filter_map(|place| match (place.error(), place.offset()) {
+        (Ok(()), Offset::Offset(offset)) => {
+            Some(((place.topic().to_owned(), place.partition()), offset))
+        }
         _ => None,
     });
     Ok(known.collect())
@@ -298,6 +329,20 @@ mod tests {
             ..Standing::default()
         };
         assert_eq!(lag_of("t", &[(0, (2, 10))], &begun), Some(8));
+    }
+
+    #[test]
+    fn of_a_group_that_reads_what_has_no_known_end_nothing_is_said() {
+        let topic = |name: &str| Topic {
+            name: name.to_owned(),
+            partitions: vec![0],
+        };
+        let (t, other) = (topic("t"), topic("other"));
+        let known = Some(vec![(0, (0, 10))]);
+        let standing = standing(&[(0, 4)]);
+        let lag = behind("g", &standing, &[(&t, known.clone()), (&other, None)]);
+        assert_eq!(lag.unwrap().topics, [("t".to_owned(), 6)].into());
+        assert_eq!(behind("g", &standing, &[(&t, None), (&other, known)]), None);
     }
 
     #[test]

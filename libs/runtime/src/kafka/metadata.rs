@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::BorrowedMessage;
 use rdkafka::metadata::Metadata;
 
 /// Events of a client that are looked through for why it got no answer; a refused client has a few of them a second.
@@ -38,9 +39,7 @@ pub fn metadata<C: ConsumerContext>(
 }
 
 fn refusal<C: ConsumerContext>(client: &BaseConsumer<C>) -> Option<MetadataError> {
-    // A line for the log is an event too, and looks like none: so nothing does not mean that nothing follows.
-    let events = (0..EVENTS_MAX).filter_map(|_| client.poll(Duration::ZERO));
-    let refusals = events.filter_map(|event| match event.err()?.rdkafka_error_code()? {
+    let refusals = events(client).filter_map(|event| match event.err()?.rdkafka_error_code()? {
         RDKafkaErrorCode::Authentication => Some(MetadataError::SignIn),
         RDKafkaErrorCode::SSL => Some(MetadataError::Tls),
         _ => None,
@@ -51,4 +50,17 @@ fn refusal<C: ConsumerContext>(client: &BaseConsumer<C>) -> Option<MetadataError
         latest = Some(refusal);
     }
     latest
+}
+
+/// What a client has to say besides its answers.
+fn events<C: ConsumerContext>(
+    client: &BaseConsumer<C>,
+) -> impl Iterator<Item = Result<BorrowedMessage<'_>, KafkaError>> {
+    // A line for the log is an event too, and looks like none: so nothing does not mean that nothing follows.
+    (0..EVENTS_MAX).filter_map(|_| client.poll(Duration::ZERO))
+}
+
+/// Takes what a client has to say, which it keeps for whoever asks, and forgets it.
+pub(super) fn drain<C: ConsumerContext>(client: &BaseConsumer<C>) {
+    events(client).for_each(drop);
 }

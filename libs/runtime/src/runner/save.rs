@@ -12,8 +12,8 @@ use super::work::OrderWork;
 use crate::{Effects, Outage};
 
 impl<P: Participant, E: Effects<P>> ParticipantHandler<P, E> {
-    /// Saves what changed of the orders that are meant. Takes out the orders that somebody else saved first, and gives their messages back; and those whose
-    /// documents cannot be stored, which go to `damaged`.
+    /// Saves what changed of the orders that are meant. Takes out the orders that somebody else saved first, and gives their
+    /// messages back; and those whose documents cannot be stored, which go to `damaged`.
     pub(super) async fn save(
         &self,
         open: &mut Vec<OrderWork<P>>,

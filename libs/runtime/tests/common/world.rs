@@ -210,6 +210,13 @@ impl World {
         );
     }
 
+    pub async fn gateway_was_called(&self, times: usize) {
+        self.until("the gateway was called", || {
+            self.gateway.calls.load(Ordering::SeqCst) == times
+        })
+        .await;
+    }
+
     pub async fn caught_up(&self) {
         self.until("the consumer has caught up", || self.broker.lag() == 0)
             .await;

@@ -1,13 +1,18 @@
 //! Events that wait in the record: for a retry, for an operator, or behind those that do.
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sagaline_contracts::{Event, EventType, OrderId, Payload, Rejected, Timestamp};
 
-use super::{Current, OUTBOX_GRACE, Session, Status};
+use super::{Current, Session, Status};
 use crate::clock::believed;
 use crate::record::{WAITING_BYTES_MAX, WAITING_MAX, raw_json};
 use crate::{Applied, Held, Message, Parked, ParkedReason, Participant};
+
+/// How long the others leave an intended effect to who has it in hand: longer than a call of the world should take.
+const INTENT_GRACE: Duration = Duration::from_secs(10);
 
 impl<P: Participant> Session<P> {
     pub(super) fn front_is_ready(&self, now: Timestamp) -> bool {
@@ -139,7 +144,7 @@ impl<P: Participant> Session<P> {
         self.note_if(current.delivered, topic, Status::Dead);
     }
 
-    /// Makes a dead letter of an event without keeping it: the record is full, and stays as it is. It counts as never tried,
+    /// Makes a dead letter of an event without keeping it: the record is full, and stays as it is but for what no redelivery brings back. It counts as never tried,
     /// which tells a redrive to bring the event along.
     pub(super) fn refuse(
         &mut self,
@@ -151,6 +156,9 @@ impl<P: Participant> Session<P> {
         let topic = current.held.source.topic.clone();
         let held = keep(current.held, &current.event);
         let letter = self.letter(participant, &held, Some(&current.event), 0, error, now);
+        if current.kept {
+            self.keep_in_outbox(letter.as_slice(), now);
+        }
         self.publish.extend(letter);
         self.note_if(current.delivered, topic, Status::Dead);
     }
@@ -184,7 +192,7 @@ impl<P: Participant> Session<P> {
     pub(super) fn intend(&mut self, mut current: Current, state: P::State, now: Timestamp) {
         if !crate::planted!("effect before its intent") {
             let reason = ParkedReason::Retry {
-                due: now + OUTBOX_GRACE,
+                due: now + INTENT_GRACE,
                 error: "its effect is being carried out".to_owned(),
             };
             self.record.parked.push_front(Parked {

@@ -59,6 +59,8 @@ pub(crate) struct Evidence {
     pub(crate) poison: BTreeSet<String>,
     /// Events that operators have sent in the place of messages that were none: nobody has published them.
     pub(crate) corrected: BTreeMap<String, Event>,
+    /// Commands that were repeated under one key, by their ids: the attempts that their copies name, where they differ.
+    pub(crate) repeated: BTreeMap<String, BTreeSet<Option<u32>>>,
     /// Whether everything has come to rest; otherwise what is not there may still come.
     pub(crate) settled: bool,
     /// Complaints so far.
@@ -80,6 +82,7 @@ impl Evidence {
             placed: world.clients.orders(),
             poison: world.clients.poison(),
             corrected: BTreeMap::new(),
+            repeated: BTreeMap::new(),
             settled,
             complaints: Vec::new(),
         };
@@ -170,7 +173,13 @@ impl Evidence {
                     String::from_utf8_lossy(bytes)
                 ));
             }
-            Some(_) => {}
+            Some(first) => {
+                let attempts = [first.event.payload.attempt(), event.payload.attempt()];
+                if attempts[0] != attempts[1] {
+                    let of_command = self.repeated.entry(event.id.to_string()).or_default();
+                    of_command.extend(attempts);
+                }
+            }
             None => {
                 if event.event_type() == EventType::DeadLetter {
                     self.letters.push(event.clone());

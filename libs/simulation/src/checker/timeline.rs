@@ -69,8 +69,8 @@ pub(super) async fn check(world: &World, evidence: &mut Evidence) -> Result<()> 
             ));
         }
         for seen in watched.get(order).into_iter().flatten() {
-            let told = count(seen);
-            let wanted = count(&timeline);
+            let told = count(seen, evidence);
+            let wanted = count(&timeline, evidence);
             if told != wanted {
                 complaints.push(format!(
                     "stream: a reader of {order} was told {told:?} instead of {wanted:?}"
@@ -85,27 +85,29 @@ pub(super) async fn check(world: &World, evidence: &mut Evidence) -> Result<()> 
 }
 
 /// How often each event was told, by what it says.
-fn count(entries: &[Value]) -> BTreeMap<String, u32> {
+fn count(entries: &[Value], evidence: &Evidence) -> BTreeMap<String, u32> {
     let mut counts = BTreeMap::new();
     for entry in entries {
         // Two copies of one event, by two versions of a service: either may be shown.
-        let what = known_today(&format!("{} {}", entry["type"], details(entry)));
+        let what = known_today(&format!("{} {}", entry["type"], details(entry, evidence)));
         *counts.entry(what).or_default() += 1;
     }
     counts
 }
 
-/// What an event says. A command that is repeated under one key has one id, and may name the attempt that was known at either time: a
-/// reader was told the copy that came first, and the timeline shows the earlier one.
-fn details(entry: &Value) -> Value {
+/// What an event says. Of a command that was repeated under one key a reader was told the copy that came first, and the timeline shows the
+/// earlier one: either names one of the attempts that were published.
+fn details(entry: &Value, evidence: &Evidence) -> Value {
     let mut details = entry["details"].clone();
-    let kind = entry["type"].as_str().and_then(EventType::parse);
-    let is_command = match kind {
-        Some(EventType::RetryRequested) => true,
-        Some(EventType::CompensationRequested) => details["decidedBy"].is_null(),
-        _ => false,
-    };
-    if let (true, Some(fields)) = (is_command, details.as_object_mut()) {
+    let attempts = entry["eventId"]
+        .as_str()
+        .and_then(|id| evidence.repeated.get(id));
+    let attempt = details["attempt"]
+        .as_u64()
+        .and_then(|attempt| u32::try_from(attempt).ok());
+    if let (Some(attempts), Some(fields)) = (attempts, details.as_object_mut())
+        && attempts.contains(&attempt)
+    {
         fields.remove("attempt");
     }
     details

@@ -41,8 +41,6 @@ pub enum FeedForm {
     Slow,
 }
 
-const FORMS: [FeedForm; 3] = [FeedForm::Each, FeedForm::Batch, FeedForm::Slow];
-
 /// Every order's latest state, coalesced: each state is rendered once, and each chunk of states is put together once for
 /// all readers of a form. A reader that does not keep up is dropped.
 #[derive(Debug)]
@@ -56,14 +54,25 @@ pub struct Feed {
 }
 
 /// States that are to be told together.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Waiting {
+    /// In these forms.
+    forms: &'static [FeedForm],
     states: Mutex<HashMap<OrderId, Bytes, RandomState>>,
     wake: Notify,
     full: Notify,
 }
 
 impl Waiting {
+    fn new(forms: &'static [FeedForm]) -> Self {
+        Self {
+            forms,
+            states: Mutex::default(),
+            wake: Notify::new(),
+            full: Notify::new(),
+        }
+    }
+
     fn add(&self, id: &OrderId, state: Bytes) {
         let mut states = self.states.lock();
         states.insert(id.clone(), state);
@@ -98,8 +107,8 @@ pub struct Lagged;
 impl Default for Feed {
     fn default() -> Self {
         Self {
-            quick: Waiting::default(),
-            slow: Waiting::default(),
+            quick: Waiting::new(&[FeedForm::Each, FeedForm::Batch]),
+            slow: Waiting::new(&[FeedForm::Slow]),
             each: broadcast::Sender::new(BEHIND_MAX),
             batch: broadcast::Sender::new(BEHIND_MAX),
             slow_batch: broadcast::Sender::new(BEHIND_SLOW_MAX),
@@ -201,12 +210,9 @@ impl Feed {
         if states.is_empty() {
             return;
         }
-        let is_slow = std::ptr::eq(waiting, &raw const self.slow);
-        for form in FORMS {
-            if (form == FeedForm::Slow) == is_slow && self.is_read(form) {
-                // It fails when the last reader has just gone.
-                let _ = self.sender(form).send(chunk(form, &states, now));
-            }
+        for form in waiting.forms.iter().filter(|form| self.is_read(**form)) {
+            // It fails when the last reader has just gone.
+            let _ = self.sender(*form).send(chunk(*form, &states, now));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How far consumer groups are behind, as the broker told it last.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use parking_lot::Mutex;
 use sagaline_contracts::Timestamp;
@@ -13,8 +13,12 @@ use serde::Serialize;
 #[derive(Debug, Default)]
 pub struct Lags {
     groups: Vec<String>,
-    told: Mutex<Option<(Timestamp, Vec<GroupLag>)>>,
+    /// By group.
+    told: Mutex<HashMap<String, Told>>,
 }
+
+/// When it was told, and messages by topic.
+type Told = (Timestamp, BTreeMap<String, u64>);
 
 /// How far a consumer group is behind.
 #[derive(Debug, PartialEq, Serialize, JsonSchema)]
@@ -44,55 +48,41 @@ impl Lags {
         &self.groups
     }
 
-    /// The broker has told it.
+    /// The broker has told it. Of a group of which it has not, what it told before stands, and gets older.
     pub fn told(&self, now: Timestamp, lags: Vec<GroupLag>) {
-        let gauge = |group: &str, topic: &str| {
-            telemetry::consumer_group_lag(group.to_owned(), topic.to_owned())
-        };
-        for lag in &lags {
-            for (topic, messages) in &lag.topics {
-                gauge(&lag.group, topic).set(super::as_f64(*messages));
-            }
-        }
         let mut told = self.told.lock();
-        for gone in told.iter().flat_map(|(_, lags)| lags) {
-            let still = lags.iter().find(|lag| lag.group == gone.group);
-            for topic in gone.topics.keys() {
-                if still.is_none_or(|lag| !lag.topics.contains_key(topic)) {
-                    // Nobody tells it any more: the last value would stand there for ever.
-                    gauge(&gone.group, topic).set(f64::NAN);
-                }
+        for GroupLag { group, topics } in lags {
+            let gauge =
+                |topic: &String| telemetry::consumer_group_lag(group.clone(), topic.clone());
+            for (topic, messages) in &topics {
+                gauge(topic).set(super::as_f64(*messages));
             }
+            let before = told
+                .get(&group)
+                .into_iter()
+                .flat_map(|(_, before)| before.keys());
+            for gone in before.filter(|topic| !topics.contains_key(*topic)) {
+                // Nobody tells it any more: the last value would stand there for ever.
+                gauge(gone).set(f64::NAN);
+            }
+            told.insert(group, (now, topics));
         }
-        *told = Some((now, lags));
     }
 
     /// As it is known now.
     pub fn report(&self, now: Timestamp) -> Vec<ConsumerLag> {
         let told = self.told.lock();
-        let of_group = |group: &String| {
-            let (at, lag) = told.as_ref().and_then(|(at, lags)| {
-                let lag = lags.iter().find(|lag| lag.group == *group)?;
-                Some((*at, lag))
-            })?;
+        let report = self.groups.iter().map(|group| {
             // A group that reads nothing is none that the broker knows.
-            (!lag.topics.is_empty()).then(|| ConsumerLag {
+            let known = told.get(group).filter(|(_, topics)| !topics.is_empty());
+            ConsumerLag {
                 group: group.clone(),
-                messages: Some(lag.topics.values().sum()),
-                topics: lag.topics.clone(),
-                age_ms: Some(now.since(at).as_secs_f64() * 1_000.0),
-            })
-        };
-        let unknown = |group: &String| ConsumerLag {
-            group: group.clone(),
-            messages: None,
-            topics: BTreeMap::new(),
-            age_ms: None,
-        };
-        let groups = self.groups.iter();
-        groups
-            .map(|group| of_group(group).unwrap_or_else(|| unknown(group)))
-            .collect()
+                messages: known.map(|(_, topics)| topics.values().sum()),
+                topics: known.map(|(_, topics)| topics.clone()).unwrap_or_default(),
+                age_ms: known.map(|(at, _)| now.since(*at).as_secs_f64() * 1_000.0),
+            }
+        });
+        report.collect()
     }
 }
 
@@ -139,5 +129,20 @@ mod tests {
         assert_eq!(report[0].messages, Some(7));
         assert_eq!(report[0].topics["u"], 4);
         assert_eq!(report[0].age_ms, Some(2_500.0));
+    }
+
+    #[test]
+    fn of_a_group_that_is_not_told_this_time_what_was_told_before_stands_and_gets_older() {
+        let lags = Lags::of(vec!["a".into(), "b".into()]);
+        let both = vec![lag("a", &[("t", 3)]), lag("b", &[("t", 4)])];
+        lags.told(Timestamp::from_micros(1_000_000), both);
+        lags.told(
+            Timestamp::from_micros(2_000_000),
+            vec![lag("b", &[("t", 5)])],
+        );
+        let report = lags.report(Timestamp::from_micros(2_000_000));
+        let known = |at: usize| (report[at].messages, report[at].age_ms);
+        assert_eq!(known(0), (Some(3), Some(1_000.0)));
+        assert_eq!(known(1), (Some(5), Some(0.0)));
     }
 }
