@@ -149,6 +149,15 @@ pub trait Broker: Send + Sync + 'static {
         )))
     }
 
+    /// A reading of `topics` from where they end now, in no group: what is published from now on, in every partition. A broker that
+    /// tells only groups has none.
+    async fn tail(&self, topics: &[&str]) -> Result<Box<dyn Tail>, BrokerError> {
+        Err(BrokerError::Topics(format!(
+            "this broker cannot tell what {} topics get without a group",
+            topics.len()
+        )))
+    }
+
     /// Makes sure that the pipeline's topics exist, all with the same number of partitions: `partitions`, or what is there.
     async fn ensure_topics(&self, topics: &[&str], partitions: i32) -> Result<(), BrokerError>;
 
@@ -192,6 +201,14 @@ pub trait Replay: Send {
     /// The next messages, in each partition's order; empty when none came for a while, `None` when every partition was read
     /// to its end. After an error it may be asked again.
     async fn next(&mut self) -> Result<Option<Vec<Inbound>>, BrokerError>;
+}
+
+/// Reads topics from where they ended when the reading was made, without an end.
+#[async_trait]
+pub trait Tail: Send {
+    /// The next messages, in each partition's order. Dropping the future loses nothing. After an error it is asked again, and has left
+    /// nothing out.
+    async fn next(&mut self) -> Result<Vec<Inbound>, BrokerError>;
 }
 
 /// Publishes messages.

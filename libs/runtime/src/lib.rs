@@ -21,7 +21,7 @@ mod runner;
 
 pub use broker::{
     Broker, BrokerError, Consumer, GroupLag, Inbound, Outbound, Producer, RefusedMessage, Replay,
-    Span,
+    Span, Tail,
 };
 pub use census::{Census, Waiting};
 pub use consumer_loop::{BatchHandler, ConsumerLoop, LoopOptions, RuntimeError};

@@ -162,6 +162,22 @@ pub const BUGS: &[Bug] = &[
         "readers are not told of what a rebuild finds",
     ),
     (
+        "readers given up in an outage",
+        "readers are not told of what a rebuild finds when the store is away at its end",
+    ),
+    (
+        "others are not followed",
+        "an instance does not hear of what the others save",
+    ),
+    (
+        "looked for once",
+        "an instance gives up what another one has not saved yet",
+    ),
+    (
+        "nobody watches, nobody waits",
+        "an instance forgets what another one is about to save unless somebody watches",
+    ),
+    (
         "rebuild ends another's",
         "a rebuild that ends takes away the mark of a later one",
     ),

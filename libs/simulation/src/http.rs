@@ -39,6 +39,11 @@ impl Fronts {
         self.0.lock().retain(|(_, known, _)| known.id != life.id);
     }
 
+    /// Whether an instance of a service takes calls.
+    pub(crate) fn is_open(&self, service: Service) -> bool {
+        self.0.lock().iter().any(|(known, ..)| *known == service)
+    }
+
     /// An instance of a service, if one takes calls.
     pub(crate) fn one_of(&self, env: &Env, service: Service) -> Option<(Arc<Life>, Router)> {
         let fronts = self.0.lock();

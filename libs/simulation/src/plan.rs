@@ -49,6 +49,22 @@ impl Plan {
         grown.max().unwrap_or(0).max(self.climate.partitions)
     }
 
+    /// Whether there are several instances of the read model at a time: then each follows the others.
+    pub(crate) fn has_several_read_models(&self) -> bool {
+        self.steps.iter().any(|step| {
+            matches!(
+                step.what,
+                What::Second {
+                    service: Service::ReadModel,
+                    ..
+                } | What::Upgrade {
+                    service: Service::ReadModel,
+                    ..
+                }
+            )
+        })
+    }
+
     /// Whether it is seen at the end that a rebuilt read model is the same, byte by byte: where something was rebuilt, or is shown by a
     /// rebuild alone, and now and then. What was dropped cannot be read again.
     pub(crate) fn compares_a_rebuild(&self) -> bool {

@@ -277,7 +277,10 @@ fn start(
         }
         Service::ReadModel => Box::pin(read_model_service::run(
             host,
-            read_model_service::Options::default(),
+            read_model_service::Options {
+                follow_others: world.follow_others,
+                ..read_model_service::Options::default()
+            },
             front,
         )),
     }

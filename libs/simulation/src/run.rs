@@ -94,12 +94,7 @@ fn measure_nothing() {
 }
 
 async fn carry_out(plan: &Plan, wanted: Wanted) -> Result<Report> {
-    let world = World::new(
-        plan.seed,
-        plan.climate.clone(),
-        plan.partitions_max(),
-        wanted,
-    )?;
+    let world = World::new(plan, wanted)?;
     let all = CancellationToken::new();
     for service in Service::ALL {
         tokio::spawn(keep_running(Arc::clone(&world), service, 0, all.clone()));
@@ -380,6 +375,13 @@ async fn unsettled(world: &World) -> Result<Vec<String>> {
         .into_iter()
         .map(|(group, lag)| format!("{group} has not committed {lag} messages"))
         .collect();
+    // One that died at the last moment is on its way back.
+    left.extend(
+        Service::ALL
+            .into_iter()
+            .filter(|service| !world.fronts.is_open(*service))
+            .map(|service| format!("{} is not back", service.name())),
+    );
     if !left.is_empty() {
         return Ok(left);
     }

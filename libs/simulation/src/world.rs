@@ -14,9 +14,9 @@ use crate::clients::Clients;
 use crate::depot::Depot;
 use crate::env::Env;
 use crate::http::Fronts;
+use crate::plan::Plan;
 use crate::process::Processes;
 use crate::run::Wanted;
-use crate::weather::Climate;
 
 /// Everything of one run.
 pub(crate) struct World {
@@ -28,20 +28,18 @@ pub(crate) struct World {
     pub(crate) fronts: Fronts,
     pub(crate) processes: Processes,
     pub(crate) clients: Clients,
+    /// Instances of the read model hear of what the others save.
+    pub(crate) follow_others: bool,
     pub(crate) keys: JwtKeys,
     /// An operator's token.
     pub(crate) token: String,
 }
 
 impl World {
-    /// A world in which nothing has happened yet, and whose topics may get `partitions` partitions.
-    pub(crate) fn new(
-        seed: u64,
-        climate: Climate,
-        partitions: usize,
-        wanted: Wanted,
-    ) -> Result<Arc<Self>> {
-        let env = Env::new(seed, climate, wanted);
+    /// The world of a plan, in which nothing has happened yet.
+    pub(crate) fn new(plan: &Plan, wanted: Wanted) -> Result<Arc<Self>> {
+        let env = Env::new(plan.seed, plan.climate.clone(), wanted);
+        let partitions = plan.partitions_max();
         let shelf = Arc::new(MemoryStore::new(MemoryLimits::default()));
         let secret: JwtSecret = "a secret that is known to everybody here"
             .parse()
@@ -57,6 +55,7 @@ impl World {
             fronts: Fronts::default(),
             processes: Processes::default(),
             clients: Clients::default(),
+            follow_others: plan.has_several_read_models(),
             keys,
             token,
             env,

@@ -23,6 +23,7 @@ use sagaline_store::{StoreError, Stored};
 
 use crate::collections::{ORDERS, is_blank};
 use crate::decisions;
+use crate::elsewhere::Elsewhere;
 use crate::live::Hub;
 use crate::projection::{Audit, Order, PROJECTOR, Unreadable};
 use crate::projector::Publisher;
@@ -47,6 +48,8 @@ pub struct App {
     pub gate: AdminGate,
     /// The rebuilds of this process.
     pub rebuilds: Arc<Rebuilds>,
+    /// What other instances are about to save.
+    pub elsewhere: Arc<Elsewhere>,
 }
 
 impl FromRef<App> for AdminGate {

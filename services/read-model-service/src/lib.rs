@@ -6,6 +6,7 @@
 
 pub mod collections;
 mod decisions;
+mod elsewhere;
 pub mod http;
 pub mod live;
 pub mod projection;

@@ -8,6 +8,7 @@ use sagaline_service_host::{Front, ServiceHost};
 use tokio_util::sync::CancellationToken;
 
 use crate::decisions;
+use crate::elsewhere::follow;
 use crate::http::{App, routes};
 use crate::live::Hub;
 use crate::projection::PROJECTOR;
@@ -41,7 +42,16 @@ pub struct Options {
         value_delimiter = ',',
         default_value = "order-service,inventory-service,payment-service,shipping-service,read-model-service"
     )]
-    lag_groups: Vec<String>,
+    pub lag_groups: Vec<String>,
+    /// Whether live streams also tell of what other instances of the read model project; `false` where there is only one
+    #[arg(
+        long,
+        env = "FOLLOW_OTHER_INSTANCES",
+        value_name = "BOOL",
+        action = clap::ArgAction::Set,
+        default_value_t = true
+    )]
+    pub follow_others: bool,
 }
 
 /// Runs the service until the shutdown, then drains.
@@ -63,6 +73,7 @@ pub async fn run(
         publisher: publisher.clone(),
         gate: host.gate(),
         rebuilds: Arc::default(),
+        elsewhere: Arc::default(),
     };
     let projector = Projector::new(
         ports.clone(),
@@ -79,6 +90,11 @@ pub async fn run(
         LoopOptions::default(),
     );
     let consume = async { Ok(consumer.run(shutdown.clone()).await?) };
+    let follow_others = async {
+        if options.follow_others {
+            follow(&app, &shutdown).await;
+        }
+    };
     let background = async {
         tokio::join!(
             hub.feed.run(Arc::clone(&ports.clock), shutdown.clone()),
@@ -87,6 +103,7 @@ pub async fn run(
             finish_what_was_begun(&app, &shutdown),
             notice_rebuilds(&app, &shutdown),
             show_what_was_kept(&app, &shutdown),
+            follow_others,
         );
         anyhow::Ok(())
     };

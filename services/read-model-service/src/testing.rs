@@ -83,6 +83,7 @@ impl World {
             publisher: publisher.clone(),
             gate: AdminGate::new(keys.clone()),
             rebuilds: Arc::default(),
+            elsewhere: Arc::default(),
         };
         let projector = Projector::new(
             ports.clone(),

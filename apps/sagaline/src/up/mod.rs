@@ -183,11 +183,11 @@ fn start(
         args.shipping.clone(),
         listeners.shipping,
     );
-    let read_model = read_model_service::run(
-        host("read-model-service"),
-        args.read_model.clone(),
-        listeners.read_model,
-    );
+    let mut reads = args.read_model.clone();
+    // Nobody else has what is embedded here.
+    reads.follow_others &= args.connections.kafka_brokers.is_some();
+    let read_model =
+        read_model_service::run(host("read-model-service"), reads, listeners.read_model);
     let order = order_service::run(host("order-service"), args.order.clone(), listeners.order);
     life.spawn("inventory-service", inventory);
     life.spawn("payment-service", payment);

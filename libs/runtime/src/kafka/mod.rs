@@ -6,6 +6,7 @@ pub mod lag;
 mod metadata;
 mod producer;
 mod replay;
+mod tail;
 
 use std::sync::{Arc, OnceLock};
 
@@ -14,7 +15,7 @@ use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::{ClientConfig, ClientContext};
 
-use crate::{Broker, BrokerError, Consumer, GroupLag, Producer, Replay};
+use crate::{Broker, BrokerError, Consumer, GroupLag, Producer, Replay, Tail};
 
 pub use metadata::{MetadataError, metadata};
 
@@ -156,6 +157,12 @@ impl Broker for KafkaBroker {
         let config = replay::config(self.options.client_config("replay"));
         let replay = replay::KafkaReplay::start(config, topics, self.options.batch_max);
         Ok(Box::new(replay.await?))
+    }
+
+    async fn tail(&self, topics: &[&str]) -> Result<Box<dyn Tail>, BrokerError> {
+        let config = tail::config(self.options.client_config("tail"));
+        let tail = tail::KafkaTail::start(config, topics, self.options.batch_max);
+        Ok(Box::new(tail.await?))
     }
 
     async fn ensure_topics(&self, topics: &[&str], partitions: i32) -> Result<(), BrokerError> {

@@ -21,7 +21,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(100);
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-type Reader = BaseConsumer<Quiet>;
+pub(super) type Reader = BaseConsumer<Quiet>;
 
 pub(super) fn config(mut config: ClientConfig) -> ClientConfig {
     config
@@ -129,7 +129,7 @@ impl Replay for KafkaReplay {
 }
 
 /// What the partitions have, by topic.
-fn spans(reader: &Reader, topics: &[Arc<str>]) -> Result<Vec<Vec<Span>>, BrokerError> {
+pub(super) fn spans(reader: &Reader, topics: &[Arc<str>]) -> Result<Vec<Vec<Span>>, BrokerError> {
     let metadata = reader
         .fetch_metadata(None, LIMIT)
         .map_err(|error| BrokerError::unavailable("list its topics", error))?;
@@ -180,7 +180,7 @@ fn collect(reader: &Reader, batch_max: usize) -> Result<(Vec<Inbound>, Vec<i32>)
     Ok((batch, ended))
 }
 
-fn own(message: &BorrowedMessage<'_>) -> Inbound {
+pub(super) fn own(message: &BorrowedMessage<'_>) -> Inbound {
     Inbound {
         topic: Arc::from(message.topic()),
         partition: message.partition(),

@@ -5,6 +5,7 @@ mod group;
 mod log;
 mod producer;
 mod replay;
+mod tail;
 mod trouble;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::FutureExt;
 use parking_lot::Mutex;
-use sagaline_runtime::{Broker, BrokerError, Consumer, Inbound, Producer, Replay};
+use sagaline_runtime::{Broker, BrokerError, Consumer, Inbound, Producer, Replay, Tail};
 use sagaline_store::{MemoryStore, Store};
 use tokio::sync::Notify;
 
@@ -26,6 +27,7 @@ use consumer::SimConsumer;
 use group::Group;
 use producer::SimProducer;
 use replay::SimReplay;
+use tail::SimTail;
 use trouble::{Causes, Withheld};
 
 pub(crate) use log::Topics;
@@ -43,6 +45,8 @@ pub(crate) struct Cluster {
     /// Where documents are, to see in which state an event comes.
     shelf: Arc<MemoryStore>,
     pub(crate) state: Mutex<State>,
+    /// Told of every message.
+    appended: Notify,
 }
 
 pub(crate) struct State {
@@ -69,6 +73,7 @@ impl Cluster {
             }),
             shelf,
             env,
+            appended: Notify::new(),
         })
     }
 
@@ -106,6 +111,7 @@ impl Cluster {
             }
         }
         drop(state);
+        self.appended.notify_waiters();
         self.env
             .trace
             .note((2_u8, topic, slot, offset, key, value), || {
@@ -247,6 +253,12 @@ impl Broker for SimBroker {
         self.ping().await?;
         let (cluster, life) = (Arc::clone(&self.cluster), Arc::clone(&self.life));
         Ok(Box::new(SimReplay::new(cluster, life, topics)))
+    }
+
+    async fn tail(&self, topics: &[&str]) -> Result<Box<dyn Tail>, BrokerError> {
+        self.ping().await?;
+        let (cluster, life) = (Arc::clone(&self.cluster), Arc::clone(&self.life));
+        Ok(Box::new(SimTail::new(cluster, life, topics)))
     }
 
     async fn ensure_topics(&self, _: &[&str], _: i32) -> Result<(), BrokerError> {

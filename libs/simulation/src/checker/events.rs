@@ -53,8 +53,8 @@ pub(super) fn check(evidence: &mut Evidence) {
                     "causes: {} {id} of {order} was caused by {cause}, which nobody published",
                     event.event_type()
                 )),
-                Some(cause) if cause.timestamp >= event.timestamp => {
-                    let times: (Timestamp, Timestamp) = (cause.timestamp, event.timestamp);
+                Some((_, caused)) if caused >= published.earliest => {
+                    let times: (Timestamp, Timestamp) = (caused, published.earliest);
                     complaints.push(format!(
                         "causes: {} {id} of {order} is of {}, its cause of {}",
                         event.event_type(),

@@ -18,7 +18,7 @@ pub(crate) use stock::is_conserved;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
-use sagaline_contracts::{DEAD_LETTER_SUFFIX, Event, EventType, Payload};
+use sagaline_contracts::{DEAD_LETTER_SUFFIX, Event, EventType, Payload, Timestamp};
 use sagaline_saga::message_id;
 
 use crate::bank::Charge;
@@ -30,6 +30,9 @@ use crate::world::World;
 pub(crate) struct Published {
     pub(crate) event: Event,
     pub(crate) bytes: Vec<u8>,
+    /// The earliest time that one of its copies names. What a service tells of a message without keeping it, a death of which no
+    /// order's document knows, has another time each time; everybody goes by the earliest.
+    pub(crate) earliest: Timestamp,
 }
 
 /// A message at its place.
@@ -138,13 +141,14 @@ impl Evidence {
         }
     }
 
-    /// What an event was caused by.
-    pub(crate) fn cause_of(&self, event: &Event) -> Option<&Event> {
+    /// What an event was caused by, and when that was.
+    pub(crate) fn cause_of(&self, event: &Event) -> Option<(&Event, Timestamp)> {
         let cause = event.causation_id.as_ref()?.as_str();
         let of_order = self.orders.get(event.key());
         let published = of_order.and_then(|events| events.get(cause));
-        let published = published.map(|published| &published.event);
-        published.or_else(|| self.corrected.get(cause))
+        let published = published.map(|published| (&published.event, published.earliest));
+        let corrected = || self.corrected.get(cause);
+        published.or_else(|| corrected().map(|event| (event, event.timestamp)))
     }
 
     fn take_corrected(&mut self, event: &Event) {
@@ -164,7 +168,7 @@ impl Evidence {
     /// Takes an event in. The same id must be the same event, however often it was published.
     fn take_event(&mut self, event: Event, bytes: &[u8]) {
         let known = self.orders.entry(event.key().to_owned()).or_default();
-        match known.get(event.id.as_str()) {
+        match known.get_mut(event.id.as_str()) {
             Some(first) if first.bytes != bytes && !events::is_same(&first.event, &event) => {
                 self.complaints.push(format!(
                     "same ids: event {} was published with different contents: {} / {}",
@@ -174,6 +178,7 @@ impl Evidence {
                 ));
             }
             Some(first) => {
+                first.earliest = first.earliest.min(event.timestamp);
                 let attempts = [first.event.payload.attempt(), event.payload.attempt()];
                 if attempts[0] != attempts[1] {
                     let of_command = self.repeated.entry(event.id.to_string()).or_default();
@@ -186,8 +191,12 @@ impl Evidence {
                 }
                 self.take_corrected(&event);
                 let known = self.orders.entry(event.key().to_owned()).or_default();
-                let bytes = bytes.to_vec();
-                known.insert(event.id.to_string(), Published { event, bytes });
+                let published = Published {
+                    earliest: event.timestamp,
+                    bytes: bytes.to_vec(),
+                    event,
+                };
+                known.insert(published.event.id.to_string(), published);
             }
         }
     }

@@ -73,7 +73,7 @@ pub(super) fn check_retries(evidence: &mut Evidence) {
     for (order, events) in &evidence.orders {
         for event in super::orders::of_type(events, EventType::OrderRetried) {
             let asked = evidence.cause_of(event);
-            let after = asked.and_then(|asked| match &asked.payload {
+            let after = asked.and_then(|(asked, _)| match &asked.payload {
                 Payload::RetryRequested(asked) => Some(asked.attempt),
                 _ => None,
             });

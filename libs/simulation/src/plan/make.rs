@@ -2,6 +2,7 @@
 
 mod climate;
 mod faults;
+mod instances;
 mod limits;
 mod people;
 mod stories;

@@ -17,12 +17,16 @@ use tokio::task::JoinHandle;
 use super::App;
 use super::broker_is_down;
 use super::page::json_response;
+use crate::collections::{ORDERS, is_blank};
+use crate::projection::Order;
 use crate::rebuild::{
     self as asked, REBUILD_PATIENCE, RebuildError, RebuildReport, gone, rebuild_as,
 };
 
 /// A connection on which nothing comes for so long may be taken for dead; a space says that the answer is being made.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait before the store is asked again after an outage.
+const OUTAGE_PAUSE: Duration = Duration::from_millis(250);
 
 type Running = JoinHandle<Result<RebuildReport, RebuildError>>;
 
@@ -94,26 +98,35 @@ impl App {
         let gate = self.stats.counts.gate().await;
         self.stats.counts.recount(&gate);
         drop(gate);
-        if let Err(problem) = self.tell_watchers().await {
-            tracing::warn!(
-                ?problem,
-                "readers of orders have to come back to see what was rebuilt"
-            );
-        }
+        self.tell_watchers().await;
     }
 
     /// Tells the readers of orders what is stored now: one who came while the read model was incomplete has not seen it all,
-    /// and what a rebuild projects it tells nobody.
-    async fn tell_watchers(&self) -> Result<(), Problem> {
+    /// and what a rebuild projects it tells nobody. An outage of the store is waited out: nobody would tell them later.
+    pub(crate) async fn tell_watchers(&self) {
         if sagaline_saga::planted!("rebuild tells nobody") {
-            return Ok(());
+            return;
         }
         for id in self.hub.watchers.ids() {
-            if let Some(order) = self.load_order(&id).await? {
+            let stored = loop {
+                match self.ports.store.load(ORDERS, &[id.as_str()]).await {
+                    Ok(stored) => break stored.into_iter().next().flatten(),
+                    Err(_) if sagaline_saga::planted!("readers given up in an outage") => return,
+                    Err(error) => {
+                        tracing::debug!(
+                            error = &error as &dyn std::error::Error,
+                            "readers cannot be told yet what is stored"
+                        );
+                        tokio::time::sleep(OUTAGE_PAUSE).await;
+                    }
+                }
+            };
+            // What cannot be read is for whoever projects it to say.
+            let stored = stored.filter(|stored| !is_blank(stored));
+            if let Some(Ok(order)) = stored.map(|stored| Order::parse(&stored.body)) {
                 self.hub.announce(&order);
             }
         }
-        Ok(())
     }
 
     /// Records a rebuild that is not begun.

@@ -84,6 +84,7 @@ pub(super) async fn order(
     // First watched, then loaded: what is saved in between is seen twice, and sent once.
     let watch = app.hub.watchers.watch(id.clone());
     let now = app.load_order(&id).await?;
+    app.elsewhere.watched(&id);
     let snapshot = now.as_ref().map(Snapshot::of).unwrap_or_default();
     let is_new = resumed.is_none();
     let mut seen = resumed.unwrap_or_default();
@@ -143,6 +144,7 @@ pub(super) async fn feed(
     };
     let now = app.ports.clock.now();
     let reader = app.hub.feed.subscribe(form);
+    app.elsewhere.all_watched();
     let mut first = RETRY.as_bytes().to_vec();
     // A client that is cut off before its first message resumes from here.
     frame(&mut first, Some(&now.micros().to_string()), None);

@@ -1,6 +1,7 @@
 //! The HTTP interface, from the outside.
 
 mod commands;
+mod elsewhere;
 mod hostile;
 mod letters;
 mod listing;

@@ -51,6 +51,8 @@ pub struct Feed {
     batch: broadcast::Sender<Bytes>,
     slow_batch: broadcast::Sender<Bytes>,
     readers: Arc<AtomicUsize>,
+    /// Cuts off those who read it now.
+    cut: Mutex<CancellationToken>,
 }
 
 /// States that are to be told together.
@@ -97,11 +99,12 @@ impl Waiting {
 pub struct FeedReader {
     chunks: broadcast::Receiver<Bytes>,
     readers: Arc<AtomicUsize>,
+    cut: CancellationToken,
 }
 
-/// A reader did not keep up, or the feed has ended.
+/// A reader did not keep up, the feed has ended, or nobody knows whether the reader has missed something: it has to resume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the reader did not keep up with the feed")]
+#[error("the reader did not keep up with the feed, or has to begin again")]
 pub struct Lagged;
 
 impl Default for Feed {
@@ -113,6 +116,7 @@ impl Default for Feed {
             batch: broadcast::Sender::new(BEHIND_MAX),
             slow_batch: broadcast::Sender::new(BEHIND_SLOW_MAX),
             readers: Arc::default(),
+            cut: Mutex::default(),
         }
     }
 }
@@ -124,7 +128,13 @@ impl Feed {
         FeedReader {
             chunks: self.sender(form).subscribe(),
             readers: Arc::clone(&self.readers),
+            cut: self.cut.lock().clone(),
         }
+    }
+
+    /// Cuts off everyone who reads it now: they resume, and find what they may have missed.
+    pub fn cut(&self) {
+        std::mem::take(&mut *self.cut.lock()).cancel();
     }
 
     fn sender(&self, form: FeedForm) -> &broadcast::Sender<Bytes> {
@@ -245,7 +255,11 @@ pub(crate) fn chunk(form: FeedForm, states: &[Bytes], now: Timestamp) -> Bytes {
 impl FeedReader {
     /// The next states.
     pub async fn next(&mut self) -> Result<Bytes, Lagged> {
-        self.chunks.recv().await.map_err(|_| Lagged)
+        tokio::select! {
+            biased;
+            () = self.cut.cancelled() => Err(Lagged),
+            chunk = self.chunks.recv() => chunk.map_err(|_| Lagged),
+        }
     }
 }
 

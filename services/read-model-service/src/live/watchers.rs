@@ -55,9 +55,16 @@ impl Watchers {
         self.watched.load(Ordering::Acquire)
     }
 
-    /// The orders that are watched.
+    /// Whether anyone watches this order.
+    pub(crate) fn is_watched(&self, id: &OrderId) -> bool {
+        self.watched() > 0 && self.orders.lock().contains_key(id)
+    }
+
+    /// The orders that are watched, sorted: what is done with them can be repeated.
     pub(crate) fn ids(&self) -> Vec<OrderId> {
-        self.orders.lock().keys().cloned().collect()
+        let mut ids: Vec<OrderId> = self.orders.lock().keys().cloned().collect();
+        ids.sort_unstable();
+        ids
     }
 
     pub(super) fn announce(&self, order: &Order) {

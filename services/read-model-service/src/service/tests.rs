@@ -71,6 +71,7 @@ fn app(world: &World) -> App {
             &"0123456789abcdef0123456789abcdef".parse().unwrap(),
         )),
         rebuilds: Arc::default(),
+        elsewhere: Arc::default(),
     }
 }
 
@@ -123,4 +124,21 @@ async fn a_rebuild_elsewhere_is_noticed_by_counts_and_readers() {
     assert_eq!(world.stats.counts.total().by_outcome["CONFIRMED"], 1);
     shutdown.cancel();
     noticing.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn readers_are_told_what_a_rebuild_found_although_the_store_is_away_when_it_ends() {
+    let world = World::new();
+    world.project(&happy()[..1]).await;
+    let app = app(&world);
+    let mut watch = world.hub.watchers.watch(order_id());
+    // The rebuild has just ended.
+    world.store.is_down.store(true, Ordering::Relaxed);
+    let looking = tokio::spawn(async move { app.look_again().await });
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(!looking.is_finished());
+    world.store.is_down.store(false, Ordering::Relaxed);
+    let told = tokio::time::timeout(Duration::from_secs(1), watch.changed()).await;
+    assert!(told.is_ok());
+    looking.await.unwrap();
 }

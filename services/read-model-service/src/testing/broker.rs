@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use sagaline_runtime::{Broker, BrokerError, Consumer, Inbound, Outbound, Producer, Replay, Span};
+use sagaline_runtime::{
+    Broker, BrokerError, Consumer, Inbound, Outbound, Producer, Replay, Span, Tail,
+};
+use tokio::sync::Notify;
 
 /// A broker that remembers what was published, and gives what it is told to.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +26,9 @@ pub(crate) struct Remembered {
     pub(crate) gone: AtomicI64,
     /// A replay never ends by itself.
     pub(crate) is_endless: AtomicBool,
+    /// What a tail is yet to give.
+    pub(crate) tailed: Mutex<VecDeque<Vec<Inbound>>>,
+    pub(crate) tail_grows: Notify,
     /// Done between the look at the topics' ends and the first message.
     pub(crate) before_replay: Mutex<Option<BeforeReplay>>,
 }
@@ -38,6 +44,7 @@ impl std::fmt::Debug for BeforeReplay {
 
 struct FakeProducer(FakeBroker);
 struct FakeConsumer(FakeBroker);
+struct FakeTail(FakeBroker);
 struct FakeReplay(FakeBroker, Vec<Span>);
 
 impl std::ops::Deref for FakeBroker {
@@ -72,6 +79,16 @@ impl Broker for FakeBroker {
             end: first + 1_000,
         };
         Ok(Box::new(FakeReplay(self.clone(), vec![span])))
+    }
+
+    async fn tail(&self, _: &[&str]) -> Result<Box<dyn Tail>, BrokerError> {
+        if self.is_down.load(Ordering::Relaxed) {
+            return Err(BrokerError::unavailable(
+                "say where topics end",
+                "it is down",
+            ));
+        }
+        Ok(Box::new(FakeTail(self.clone())))
     }
 
     async fn ensure_topics(&self, _: &[&str], _: i32) -> Result<(), BrokerError> {
@@ -111,6 +128,19 @@ impl Replay for FakeReplay {
             return Ok(Some(Vec::new()));
         }
         Ok(batch)
+    }
+}
+
+#[async_trait]
+impl Tail for FakeTail {
+    async fn next(&mut self) -> Result<Vec<Inbound>, BrokerError> {
+        loop {
+            let grows = self.0.tail_grows.notified();
+            if let Some(batch) = self.0.tailed.lock().pop_front() {
+                return Ok(batch);
+            }
+            grows.await;
+        }
     }
 }
 

@@ -3,10 +3,15 @@
 use sagaline_contracts::EventType;
 
 use super::faults::service;
+use super::instances::{neighbours, zombies};
 use super::people::Cast;
 use super::{FAULTS_MS, ORDERS_MS};
 use crate::dice::Dice;
 use crate::plan::{Nonsense, Plan, Poison, Service, Step, Version, What};
+use crate::weather::Dependency;
+
+/// When an instance of the read model looks for the second time whether there was a rebuild.
+const LOOKED_MS: u64 = 5_000;
 
 /// Adds some of the stories to a plan.
 pub(super) fn tell(dice: &Dice, cast: &Cast, plan: &mut Plan) {
@@ -48,9 +53,15 @@ pub(super) fn tell(dice: &Dice, cast: &Cast, plan: &mut Plan) {
     if dice.chance(120) {
         zombies(dice, cast, plan);
     }
+    if dice.chance(120) {
+        neighbours(dice, cast, plan);
+    }
+    if dice.chance(100) {
+        found_late(dice, cast, plan);
+    }
 }
 
-fn add(plan: &mut Plan, at_ms: u64, what: What) {
+pub(super) fn add(plan: &mut Plan, at_ms: u64, what: What) {
     plan.steps.push(Step { at_ms, what });
 }
 
@@ -110,6 +121,36 @@ fn rebuilds(dice: &Dice, plan: &mut Plan) {
             dice.between(50, 800)
         };
     }
+}
+
+/// The read model is made anew, slowly, with readers who come while it is incomplete, and a store that now and then does not answer: not at the
+/// end of the rebuild, and not when each instance looks by itself whether there was one.
+fn found_late(dice: &Dice, cast: &Cast, plan: &mut Plan) {
+    plan.climate.batch_max = 2 + dice.index(20);
+    plan.climate.store_lost = u32::try_from(dice.between(10, 60)).unwrap_or(30);
+    // Nothing is waited for at the end, so who is told later is told too late.
+    (plan.climate.save_late, plan.climate.publish_late) = (0, 0);
+    let at_ms = dice.between(ORDERS_MS / 2, FAULTS_MS);
+    add(plan, at_ms, What::Rebuild);
+    for order in cast.favourites.into_iter().chain(1..6) {
+        add(
+            plan,
+            at_ms + dice.up_to(400),
+            What::Watch {
+                order,
+                break_after: 0,
+            },
+        );
+    }
+    add(
+        plan,
+        LOOKED_MS - 200,
+        What::Outage {
+            what: Dependency::Store,
+            // Longer than a call of the store waits.
+            ms: dice.between(2_400, 3_000),
+        },
+    );
 }
 
 /// A message of no order dies at one service, is decided about, and dies at the next one, which was away.
@@ -238,45 +279,6 @@ fn attempts(dice: &Dice, cast: &Cast, plan: &mut Plan) {
                 },
             );
         }
-    }
-}
-
-/// Instances stand still for longer than their group waits for them, with a charge or a parcel in hand, and then go on, while others
-/// undo what they never heard of.
-fn zombies(dice: &Dice, cast: &Cast, plan: &mut Plan) {
-    let service = [Service::Payment, Service::Shipping][dice.index(2)];
-    plan.climate.session_ms = dice.between(100, 300);
-    plan.climate.party_ms = dice.between(20, 200);
-    plan.climate.picked_up = 0;
-    add(
-        plan,
-        dice.up_to(ORDERS_MS / 3),
-        What::Second {
-            service,
-            ms: dice.between(FAULTS_MS - 1_000, FAULTS_MS),
-        },
-    );
-    for order in cast.favourites {
-        add(
-            plan,
-            dice.up_to(ORDERS_MS),
-            What::Insist {
-                order,
-                ms: dice.between(1_000, 4_000),
-                undo: true,
-            },
-        );
-    }
-    for _ in 0..dice.between(4, 12) {
-        add(
-            plan,
-            dice.up_to(FAULTS_MS),
-            What::Pause {
-                service,
-                ms: plan.climate.session_ms + dice.between(10, 400),
-                second: dice.chance(500),
-            },
-        );
     }
 }
 

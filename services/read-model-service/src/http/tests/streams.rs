@@ -8,14 +8,14 @@ use crate::testing::given::*;
 use crate::testing::{World, of_order};
 
 /// A client of an event stream.
-struct Client {
-    body: BodyDataStream,
+pub(super) struct Client {
+    pub(super) body: BodyDataStream,
     /// The id of the last message, for `Last-Event-ID`.
-    last_id: Option<String>,
+    pub(super) last_id: Option<String>,
 }
 
 impl Client {
-    async fn open(world: &World, uri: &str, last_id: Option<&str>) -> Self {
+    pub(super) async fn open(world: &World, uri: &str, last_id: Option<&str>) -> Self {
         let mut request = Request::get(uri);
         if let Some(id) = last_id {
             request = request.header("last-event-id", id);
@@ -33,7 +33,7 @@ impl Client {
     }
 
     /// What is there to be read now, without waiting.
-    fn read(&mut self) -> Vec<Value> {
+    pub(super) fn read(&mut self) -> Vec<Value> {
         let mut read = Vec::new();
         while let Some(Some(chunk)) = self.body.next().now_or_never() {
             read.extend(self.parse(&chunk.unwrap()));
@@ -56,7 +56,7 @@ impl Client {
     }
 }
 
-fn names(read: &[Value]) -> Vec<&str> {
+pub(super) fn names(read: &[Value]) -> Vec<&str> {
     read.iter()
         .map(|data| data["eventId"].as_str().unwrap())
         .collect()
