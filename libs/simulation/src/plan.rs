@@ -65,6 +65,11 @@ impl Plan {
         })
     }
 
+    /// Whether the read model is rebuilt while there are several instances of it.
+    pub(crate) fn rebuilds_elsewhere(&self) -> bool {
+        self.has_several_read_models() && self.steps.iter().any(|step| step.what == What::Rebuild)
+    }
+
     /// Whether it is seen at the end that a rebuilt read model is the same, byte by byte: where something was rebuilt, or is shown by a
     /// rebuild alone, and now and then. What was dropped cannot be read again.
     pub(crate) fn compares_a_rebuild(&self) -> bool {

@@ -27,6 +27,8 @@ const SETTLE_POLL: Duration = Duration::from_millis(100);
 const LATE: Duration = Duration::from_secs(4);
 /// Readers are told of what was saved within this time.
 const TOLD: Duration = Duration::from_millis(500);
+/// And within this time of what was rebuilt by another instance than theirs.
+const TOLD_ELSEWHERE: Duration = Duration::from_secs(6);
 /// For so long an upgraded instance runs on beside the one that takes its place.
 const BESIDE_MS: u64 = 200;
 /// How what is left begins, when it is a dead letter.
@@ -119,7 +121,9 @@ async fn carry_out(plan: &Plan, wanted: Wanted) -> Result<Report> {
     }
     let settled = settle(&world).await?;
     // A save that was given up may still come, and readers are told a little after everything is done.
-    tokio::time::sleep(if plan.climate.save_late + plan.climate.publish_late > 0 {
+    tokio::time::sleep(if plan.rebuilds_elsewhere() {
+        TOLD_ELSEWHERE
+    } else if plan.climate.save_late + plan.climate.publish_late > 0 {
         LATE
     } else {
         TOLD

@@ -1,8 +1,7 @@
 //! Who watches, and what they are told.
 //!
-//! The hub is fed in process: the projector tells it of every order that it has saved. It needs nothing but the order,
-//! so where several instances run, a consumer in a group of its own (one per instance) can feed it as well: load
-//! the order that an event is about and [announce](Hub::announce) it. Telling it twice, or late, does no harm: a reader of an
+//! The hub is fed in process: the projector tells it of every order that it has saved. Of what other instances save
+//! `elsewhere` tells it. Telling it twice, or late, does no harm: a reader of an
 //! order gets the events that it has not seen, whoever announced them, and the feed tells latest states.
 
 mod feed;
