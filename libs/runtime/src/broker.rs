@@ -149,11 +149,11 @@ pub trait Broker: Send + Sync + 'static {
         )))
     }
 
-    /// A reading of `topics` from where they end now, in no group: what is published from now on, in every partition. A broker that
-    /// tells only groups has none.
-    async fn tail(&self, topics: &[&str]) -> Result<Box<dyn Tail>, BrokerError> {
+    /// A reading of `topics`, every partition, from where the consumer group `group` has committed them, without being in it: all that
+    /// the group has yet to do, and what is published from now on. A broker that tells only members has none.
+    async fn tail(&self, group: &str, topics: &[&str]) -> Result<Box<dyn Tail>, BrokerError> {
         Err(BrokerError::Topics(format!(
-            "this broker cannot tell what {} topics get without a group",
+            "this broker tells what {} topics get to members of {group} alone",
             topics.len()
         )))
     }
@@ -203,7 +203,7 @@ pub trait Replay: Send {
     async fn next(&mut self) -> Result<Option<Vec<Inbound>>, BrokerError>;
 }
 
-/// Reads topics from where they ended when the reading was made, without an end.
+/// Reads topics from where a group has committed them, without an end.
 #[async_trait]
 pub trait Tail: Send {
     /// The next messages, in each partition's order. Dropping the future loses nothing. After an error it is asked again, and has left

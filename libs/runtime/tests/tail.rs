@@ -1,4 +1,5 @@
-//! What is published from now on, read in no group: on real Apache Kafka and on the embedded broker.
+//! What a group has yet to do, and what is published from now on, read without being in it: on real Apache Kafka and on the embedded
+//! broker.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,6 +20,7 @@ use sagaline_runtime::{Broker, Inbound, Outbound, Tail};
 use sagaline_testkit::ApacheKafka;
 
 const LIMIT: Duration = Duration::from_mins(1);
+const GROUP: &str = "test-group";
 const TOPICS: [EventType; 2] = [EventType::OrderCreated, EventType::OrderShipped];
 
 fn message(n: usize) -> Outbound {
@@ -60,12 +62,35 @@ fn numbers(messages: &[Inbound]) -> Vec<usize> {
     numbers
 }
 
+/// A member of the group handles so many messages, and commits them.
+async fn work_off(broker: &KafkaBroker, topics: &[&str], count: usize) {
+    let mut member = broker.consumer(GROUP, topics).await.unwrap();
+    let working = async {
+        let mut done = 0;
+        while done < count {
+            let batch = member.next().await.unwrap().unwrap();
+            member.done(&batch).await;
+            done += batch.len();
+        }
+    };
+    tokio::time::timeout(LIMIT, working).await.expect("bounded");
+    member.close(LIMIT).await;
+}
+
 async fn read_what_comes(broker: &KafkaBroker) -> Box<dyn Tail> {
     let topics = TOPICS.map(EventType::as_str);
     broker.ensure_topics(&topics, 3).await.unwrap();
     publish(broker, 0..100).await;
-    let mut tail = broker.tail(&topics).await.unwrap();
-    publish(broker, 100..400).await;
+    // A group that has committed nothing has it all to do.
+    let mut tail = broker.tail(GROUP, &topics).await.unwrap();
+    assert_eq!(
+        numbers(&read(&mut *tail, 100).await),
+        (0..100).collect::<Vec<_>>()
+    );
+    work_off(broker, &topics, 100).await;
+    publish(broker, 100..200).await;
+    let mut tail = broker.tail(GROUP, &topics).await.unwrap();
+    publish(broker, 200..400).await;
     let messages = read(&mut *tail, 300).await;
     assert_eq!(numbers(&messages), (100..400).collect::<Vec<_>>());
     let mut last = std::collections::HashMap::new();
@@ -77,7 +102,12 @@ async fn read_what_comes(broker: &KafkaBroker) -> Box<dyn Tail> {
             "in order"
         );
     }
-    assert!(broker.tail(&["nobody.HasSuchATopic.v1"]).await.is_err());
+    assert!(
+        broker
+            .tail(GROUP, &["nobody.HasSuchATopic.v1"])
+            .await
+            .is_err()
+    );
     tail
 }
 

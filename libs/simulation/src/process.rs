@@ -120,6 +120,8 @@ pub(crate) async fn keep_running(
         let ended = run_once(&world, service, &life, &retire).await;
         world.fronts.close(&life);
         if ended == Ended::Retired {
+            // Its streams end with it.
+            life.kill();
             world.processes.lives.lock().remove(&(service, instance));
             return;
         }

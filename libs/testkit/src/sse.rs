@@ -15,6 +15,23 @@ pub struct SseEvent {
     pub data: Value,
 }
 
+/// A stream that is open: from now on it tells.
+#[derive(Debug)]
+pub struct Opened(reqwest::Response);
+
+/// Opens a stream, where it was left.
+pub async fn open(
+    http: &reqwest::Client,
+    url: &str,
+    last_event_id: Option<&str>,
+) -> Result<Opened> {
+    let mut request = http.get(url).header("accept", "text/event-stream");
+    if let Some(id) = last_event_id {
+        request = request.header("last-event-id", id);
+    }
+    Ok(Opened(request.send().await?.error_for_status()?))
+}
+
 /// Reads a stream until `enough` says so, or fails after `limit`.
 pub async fn read_until(
     http: &reqwest::Client,
@@ -23,33 +40,40 @@ pub async fn read_until(
     limit: Duration,
     enough: impl Fn(&[SseEvent]) -> bool,
 ) -> Result<Vec<SseEvent>> {
-    let mut request = http.get(url).header("accept", "text/event-stream");
-    if let Some(id) = last_event_id {
-        request = request.header("last-event-id", id);
-    }
-    let response = request.send().await?.error_for_status()?;
-    let mut events = Vec::new();
-    let mut buffer = String::new();
-    let mut chunks = response.bytes_stream();
-    let reading = async {
-        while !enough(&events) {
-            let Some(chunk) = chunks.next().await else {
-                bail!("the stream ended");
-            };
-            buffer.push_str(&String::from_utf8_lossy(&chunk?));
-            while let Some(end) = buffer.find("\n\n") {
-                let frame: String = buffer.drain(..end + 2).collect();
-                events.extend(parse(&frame));
+    let opened = open(http, url, last_event_id).await?;
+    opened.read_until(limit, enough).await
+}
+
+impl Opened {
+    /// Reads on until `enough` says so, or fails after `limit`.
+    pub async fn read_until(
+        self,
+        limit: Duration,
+        enough: impl Fn(&[SseEvent]) -> bool,
+    ) -> Result<Vec<SseEvent>> {
+        let mut events = Vec::new();
+        let mut buffer = String::new();
+        let mut chunks = self.0.bytes_stream();
+        let reading = async {
+            while !enough(&events) {
+                let Some(chunk) = chunks.next().await else {
+                    bail!("the stream ended");
+                };
+                buffer.push_str(&String::from_utf8_lossy(&chunk?));
+                while let Some(end) = buffer.find("\n\n") {
+                    let frame: String = buffer.drain(..end + 2).collect();
+                    events.extend(parse(&frame));
+                }
             }
+            Ok(())
+        };
+        match tokio::time::timeout(limit, reading).await {
+            Ok(read) => read.map(|()| events),
+            Err(_) => bail!(
+                "the stream did not show enough within {limit:?}: {} events",
+                events.len()
+            ),
         }
-        Ok(())
-    };
-    match tokio::time::timeout(limit, reading).await {
-        Ok(read) => read.map(|()| events),
-        Err(_) => bail!(
-            "the stream did not show enough within {limit:?}: {} events",
-            events.len()
-        ),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What other instances of this service save.
 //!
 //! Each instance projects the partitions that its group has given it, and tells its readers of them in process. Of all the others it
-//! learns here: it follows every topic, in no group, and as soon as the store has what an event tells, it tells of the order as it is
+//! learns here: it follows every topic, from where the group has got to, and as soon as the store has what an event tells, it tells of the order as it is
 //! stored. Nothing is told before it is saved, so whoever is told finds it there. What this instance has projected itself comes by here as
 //! well and is told twice, which does no harm: a reader gets the events that it has not seen.
 //!
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::collections::{ORDERS, is_blank};
 use crate::http::App;
-use crate::projection::Order;
+use crate::projection::{Order, PROJECTOR};
 use crate::projector::Projector;
 use awaited::Awaited;
 
@@ -116,8 +116,10 @@ async fn listen(app: &App) {
 }
 
 async fn open(app: &App) -> Box<dyn Tail> {
+    let topics = Projector::topics();
     loop {
-        match app.ports.broker.tail(&Projector::topics()).await {
+        // What the group has committed is in the store.
+        match app.ports.broker.tail(PROJECTOR, &topics).await {
             Ok(tail) => return tail,
             Err(error) => wait_out(&error).await,
         }

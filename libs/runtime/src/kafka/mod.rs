@@ -159,8 +159,8 @@ impl Broker for KafkaBroker {
         Ok(Box::new(replay.await?))
     }
 
-    async fn tail(&self, topics: &[&str]) -> Result<Box<dyn Tail>, BrokerError> {
-        let config = tail::config(self.options.client_config("tail"));
+    async fn tail(&self, group: &str, topics: &[&str]) -> Result<Box<dyn Tail>, BrokerError> {
+        let config = tail::config(self.options.client_config("tail"), group);
         let tail = tail::KafkaTail::start(config, topics, self.options.batch_max);
         Ok(Box::new(tail.await?))
     }

@@ -1,7 +1,4 @@
-//! Topics from where they end now, in no group.
-//!
-//! Where they end is asked before anything is read, and said to the client as numbers: told to begin "at the end" it would look that up
-//! by itself, later, and leave out what was published in between.
+//! Topics from where a consumer group has committed them, without being in it.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -25,9 +22,12 @@ const POLL: Duration = Duration::from_millis(100);
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-pub(super) fn config(config: ClientConfig) -> ClientConfig {
+/// The group is asked what it has committed. It is not joined, and nothing is committed to it.
+pub(super) fn config(config: ClientConfig, group: &str) -> ClientConfig {
     let mut config = replay::config(config);
-    config.set("enable.partition.eof", "false");
+    config
+        .set("group.id", group)
+        .set("enable.partition.eof", "false");
     config
 }
 
@@ -48,7 +48,8 @@ impl KafkaTail {
         let stopped = Arc::clone(&stop);
         let started = tokio::task::spawn_blocking(move || {
             let reader: Reader = config.create_with_context(super::Quiet).map_err(settings)?;
-            let spans = replay::spans(&reader, &topics)?;
+            let places = partitions(&reader, &topics)?;
+            let begin = committed(&reader, &places)?;
             let mut poller = Poller {
                 reader,
                 topics,
@@ -58,9 +59,7 @@ impl KafkaTail {
                 stop: stopped,
                 batch_max,
             };
-            let ends = spans.into_iter().flatten();
-            let ends = ends.map(|span| (span.topic, span.partition, Offset::Offset(span.end)));
-            poller.follow(ends.collect()).map_err(settings)?;
+            poller.follow(begin).map_err(settings)?;
             std::thread::Builder::new()
                 .name("kafka-tail".to_owned())
                 .spawn(move || poller.run())
@@ -95,12 +94,57 @@ impl Drop for KafkaTail {
     }
 }
 
+type Place = (Arc<str>, i32);
+
+/// The partitions that the topics have.
+fn partitions(reader: &Reader, topics: &[Arc<str>]) -> Result<Vec<Place>, BrokerError> {
+    let metadata = reader
+        .fetch_metadata(None, LIMIT)
+        .map_err(|error| BrokerError::unavailable("list its topics", error))?;
+    let mut places = Vec::new();
+    for topic in topics {
+        let known = metadata.topics().iter();
+        let known = known
+            .clone()
+            .find(|known| known.name() == &**topic)
+            .ok_or_else(|| {
+                BrokerError::Topics(format!("the broker has no topic {topic}: create it first"))
+            })?;
+        let partitions = known.partitions().iter();
+        places.extend(partitions.map(|partition| (Arc::clone(topic), partition.id())));
+    }
+    Ok(places)
+}
+
+/// The same with where the group has got to; of what it has never committed, the beginning.
+fn committed(
+    reader: &Reader,
+    places: &[Place],
+) -> Result<Vec<(Arc<str>, i32, Offset)>, BrokerError> {
+    let mut asked = TopicPartitionList::with_capacity(places.len());
+    for (topic, partition) in places {
+        asked.add_partition(topic, *partition);
+    }
+    let answered = reader
+        .committed_offsets(asked, LIMIT)
+        .map_err(|error| BrokerError::unavailable("say what a group has committed", error))?;
+    let begin = places.iter().map(|(topic, partition)| {
+        let known = answered.find_partition(topic, *partition);
+        let offset = match known.map(|known| known.offset()) {
+            Some(Offset::Offset(offset)) => Offset::Offset(offset),
+            _ => Offset::Beginning,
+        };
+        (Arc::clone(topic), *partition, offset)
+    });
+    Ok(begin.collect())
+}
+
 /// A thread of its own, because librdkafka has to be polled.
 struct Poller {
     reader: Reader,
     topics: Vec<Arc<str>>,
     /// The partitions that are read.
-    known: HashSet<(Arc<str>, i32)>,
+    known: HashSet<Place>,
     looked: Instant,
     batches: mpsc::Sender<Result<Vec<Inbound>, BrokerError>>,
     stop: Arc<AtomicBool>,
@@ -139,21 +183,16 @@ impl Poller {
             return;
         }
         self.looked = Instant::now();
-        let metadata = match self.reader.fetch_metadata(None, LIMIT) {
-            Ok(metadata) => metadata,
+        let mut added = match partitions(&self.reader, &self.topics) {
+            Ok(places) => places,
             Err(error) => {
-                tracing::debug!(error = %error, "nobody knows whether there are more partitions");
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "nobody knows whether there are more partitions"
+                );
                 return;
             }
         };
-        let mut added = Vec::new();
-        for topic in metadata.topics() {
-            let Some(name) = self.topics.iter().find(|name| ***name == *topic.name()) else {
-                continue;
-            };
-            let places = topic.partitions().iter();
-            added.extend(places.map(|partition| (Arc::clone(name), partition.id())));
-        }
         added.retain(|place| !self.known.contains(place));
         if added.is_empty() {
             return;

@@ -255,10 +255,10 @@ impl Broker for SimBroker {
         Ok(Box::new(SimReplay::new(cluster, life, topics)))
     }
 
-    async fn tail(&self, topics: &[&str]) -> Result<Box<dyn Tail>, BrokerError> {
+    async fn tail(&self, group: &str, topics: &[&str]) -> Result<Box<dyn Tail>, BrokerError> {
         self.ping().await?;
         let (cluster, life) = (Arc::clone(&self.cluster), Arc::clone(&self.life));
-        Ok(Box::new(SimTail::new(cluster, life, topics)))
+        Ok(Box::new(SimTail::new(cluster, life, group, topics)))
     }
 
     async fn ensure_topics(&self, _: &[&str], _: i32) -> Result<(), BrokerError> {

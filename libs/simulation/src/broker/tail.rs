@@ -1,4 +1,4 @@
-//! Topics from where they ended, without an end.
+//! Topics from where a group has committed them, without an end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::weather::Dependency;
 /// How long messages that are not there yet take, at most.
 const HOLD_MS: u64 = 20;
 
-/// Everything that is published from now on, in no group.
+/// Everything that a group has yet to do, and what is published from now on.
 pub(super) struct SimTail {
     cluster: Arc<Cluster>,
     life: Arc<Life>,
@@ -22,12 +22,15 @@ pub(super) struct SimTail {
 }
 
 impl SimTail {
-    pub(super) fn new(cluster: Arc<Cluster>, life: Arc<Life>, names: &[&str]) -> Self {
+    pub(super) fn new(cluster: Arc<Cluster>, life: Arc<Life>, group: &str, names: &[&str]) -> Self {
         let state = cluster.state.lock();
-        let topics = &state.topics;
+        let (topics, group) = (&state.topics, state.groups.get(group));
         let places = (0..topics.slots())
             .filter(|slot| names.contains(&&**topics.name_of(*slot)))
-            .map(|slot| (slot, topics.log(slot).len()))
+            .map(|slot| {
+                let committed = group.map_or(0, |group| group.committed(slot));
+                (slot, committed)
+            })
             .collect();
         drop(state);
         Self {

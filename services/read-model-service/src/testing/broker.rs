@@ -81,7 +81,7 @@ impl Broker for FakeBroker {
         Ok(Box::new(FakeReplay(self.clone(), vec![span])))
     }
 
-    async fn tail(&self, _: &[&str]) -> Result<Box<dyn Tail>, BrokerError> {
+    async fn tail(&self, _: &str, _: &[&str]) -> Result<Box<dyn Tail>, BrokerError> {
         if self.is_down.load(Ordering::Relaxed) {
             return Err(BrokerError::unavailable(
                 "say where topics end",

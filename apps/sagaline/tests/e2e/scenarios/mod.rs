@@ -47,6 +47,7 @@ macro_rules! scenarios {
 
 const EVERYWHERE: fn(Backend) -> bool = |_| true;
 const IN_MEMORY_AND_REAL: fn(Backend) -> bool = |backend| backend != Backend::Durable;
+const WHERE_INSTANCES_SHARE: fn(Backend) -> bool = |backend| backend == Backend::Real;
 const WHERE_DATA_SURVIVES: fn(Backend) -> bool = |backend| backend != Backend::Embedded;
 
 scenarios! {
@@ -68,6 +69,7 @@ scenarios! {
     access::admin_endpoints_want_a_good_token on IN_MEMORY_AND_REAL,
     streams::a_stream_that_is_cut_resumes_without_gap_or_double on IN_MEMORY_AND_REAL,
     streams::the_feed_shows_every_order_to_its_outcome on IN_MEMORY_AND_REAL,
+    streams::readers_at_two_instances_hear_everything_live_whichever_projects_it on WHERE_INSTANCES_SHARE,
     poison::every_kind_of_poison_is_a_dead_letter_with_a_reason on IN_MEMORY_AND_REAL,
     poison::poison_parks_its_order_at_that_service_until_it_is_discarded on IN_MEMORY_AND_REAL,
     poison::an_edited_redrive_completes_the_order on IN_MEMORY_AND_REAL,

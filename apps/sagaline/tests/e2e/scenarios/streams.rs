@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use sagaline_testkit::sse::{SseEvent, read_until};
+use sagaline_testkit::client::order;
+use sagaline_testkit::sse::{SseEvent, open, read_until};
 use serde_json::Value;
 
-use crate::fate::Fate;
+use crate::fate::{Fate, order_id};
 use crate::world::World;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -65,6 +66,40 @@ pub async fn a_stream_that_is_cut_resumes_without_gap_or_double(world: &mut Worl
         );
     }
     Ok(())
+}
+
+/// Two instances share the partitions, so of twenty orders each projects some; and each has a reader of every one.
+pub async fn readers_at_two_instances_hear_everything_live_whichever_projects_it(
+    world: &mut World,
+) -> Result<()> {
+    let second = world.stack.add_instance("read-model-service").await?;
+    let bases = [world.client.addresses().read_model.clone(), second];
+    let http = world.client.http().clone();
+    let ids: Vec<String> = (0..20)
+        .map(|_| order_id("two-instances", &[Fate::Ships]))
+        .collect();
+    // They read before there is anything, so what they hear they hear live.
+    let mut readers = Vec::new();
+    for (id, base) in ids
+        .iter()
+        .flat_map(|id| bases.iter().map(move |base| (id, base)))
+    {
+        let stream = open(&http, &format!("{base}/orders/{id}/stream"), None).await?;
+        let happy = |events: &[SseEvent]| events.len() >= 5;
+        readers.push(tokio::spawn(stream.read_until(LIMIT, happy)));
+    }
+    for id in &ids {
+        world.place(&order(id, "SKU-1", 1)).await?;
+    }
+    for reader in readers {
+        let events = reader.await??;
+        let distinct: BTreeSet<String> = events
+            .iter()
+            .map(|event| event.data["eventId"].to_string())
+            .collect();
+        ensure!(distinct.len() == events.len(), "a double: {events:?}");
+    }
+    world.stack.stop_instances().await
 }
 
 pub async fn the_feed_shows_every_order_to_its_outcome(world: &mut World) -> Result<()> {
