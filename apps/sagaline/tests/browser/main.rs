@@ -88,6 +88,8 @@ trials! {
     elsewhere::a_page_of_another_origin_places_follows_and_retries_an_order,
     elsewhere::a_page_that_the_services_were_not_told_of_can_do_nothing,
     overview::the_overview_tells_how_far_each_service_is_behind,
+    overview::an_overview_that_is_opened_after_orders_flowed_shows_them,
+    overview::what_happened_while_nobody_answered_is_in_the_charts_afterwards,
     paint::the_first_rows_are_there_within_a_second,
     scenarios::stock_that_is_added_is_there_and_the_audit_names_who_acted,
     scenarios::a_lost_connection_heals_without_gap_or_double,
