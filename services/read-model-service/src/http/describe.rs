@@ -67,6 +67,11 @@ pub(super) fn orders() -> Operation {
             "Only orders with this in their id or reason, whatever its case",
             json!({ "type": "string" }),
         )
+        .query(
+            "before",
+            "Only orders of which the latest update was at this moment or earlier; left out where there is a cursor",
+            json!({ "type": "string", "format": "date-time" }),
+        )
         .answers::<Vec<OrderDocument<'_>>>(200, "A page of orders");
     link(described)
 }

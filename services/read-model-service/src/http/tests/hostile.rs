@@ -197,6 +197,8 @@ async fn paths_queries_and_cursors_that_make_no_sense_are_refused_with_a_reason(
         "/orders?cursor=%F0%9F%92%A9",
         "/orders?cursor=OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTpv",
         "/orders?stalled=maybe",
+        "/orders?before=yesterday",
+        "/orders?before=1769860800",
         "/orders/%F0%9F%92%A9",
         "/orders/..%2f..%2fetc%2fpasswd",
         "/orders/o%0a1",

@@ -60,6 +60,17 @@ async fn orders_come_in_pages_the_latest_update_first() {
 }
 
 #[tokio::test]
+async fn given_a_moment_then_pages_begin_with_what_was_updated_then_or_earlier() {
+    let world = with_orders(7).await;
+    let (_, order) = world.get("/orders/o-004").await;
+    let at = order["updatedAt"].as_str().unwrap();
+    let pages = pages(&world, &format!("/orders?limit=2&before={at}")).await;
+    assert_eq!(pages.concat(), names((0..5).rev()));
+    let (_, earlier) = world.get("/orders?before=1970-01-01T00:00:00Z").await;
+    assert_eq!(earlier, serde_json::json!([]));
+}
+
+#[tokio::test]
 async fn the_last_page_has_no_link_even_when_it_is_full() {
     let world = with_orders(6).await;
     assert_eq!(pages(&world, "/orders?limit=3").await.len(), 2);
