@@ -38,7 +38,7 @@ const STATES: [(&str, &str); 4] = [
     ("empty", ".empty, .funnel"),
     ("loading", ".skeleton"),
     ("error", ".failed, .funnel"),
-    ("offline", ".failed, .outage"),
+    ("offline", ".failed, .empty"),
 ];
 const VIEWS: [(&str, &str); 6] = [
     ("orders", "/orders"),
@@ -87,6 +87,11 @@ pub async fn what_is_not_there_is_drawn_as_well(
             }
             browser.go(path).await?;
             browser.find(sign).await?;
+            let is_waiting = "return document.querySelector('.skeleton') !== null";
+            ensure!(
+                browser.run(is_waiting).await? == (state == "loading"),
+                "{view} looks {state}, and as if something were on its way"
+            );
             pictures(browser, &format!("{state}-{view}")).await?;
         }
     }

@@ -33,7 +33,7 @@ pub(crate) fn Overview() -> impl IntoView {
                     }).collect_view()}
                 </div>
             </header>
-            <Show when=is_known fallback=|| view! { <Loading rows=8/> }>
+            <Show when=is_known fallback=|| view! { <Unheard/> }>
                 <div class="tiles">
                     <Tile label="Orders" value=Signal::derive(move || of(|s| count(s.total))) to="/orders"/>
                     <Tile label="In flight" value=Signal::derive(move || of(|s| count(s.in_flight))) to="/orders?show=in-flight"/>
@@ -54,6 +54,28 @@ pub(crate) fn Overview() -> impl IntoView {
                 </div>
             </Show>
         </section>
+    }
+}
+
+/// Nothing has been heard of the pipeline since the page was opened.
+#[component]
+fn Unheard() -> impl IntoView {
+    let stats = use_stats();
+    let is_silent = Memo::new(move |_| stats.failure.with(Option::is_some));
+    view! {
+        <Show when=move || is_silent.get() fallback=|| view! { <Loading rows=8/> }>
+            <div class="empty" id="unheard">
+                <h2>"No figures yet"</h2>
+                <p>"Nothing has been heard of the pipeline since this page was opened. It is asked every second, and the figures come by themselves."</p>
+                <dl>
+                    <dt>"Everything runs on one machine"</dt>
+                    <dd>"Start it again there: " <code>"sagaline up"</code></dd>
+                    <dt>"The services run by themselves"</dt>
+                    <dd>"See that the read model answers at " <code>"/healthz"</code> ", and that this page's server has its address: " <code>"sagaline dashboard --read-model URL"</code></dd>
+                </dl>
+                <p><button class="button" on:click=move |_| stats.sample()>"Ask now"</button></p>
+            </div>
+        </Show>
     }
 }
 
