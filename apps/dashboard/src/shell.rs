@@ -96,7 +96,11 @@ fn Outage() -> impl IntoView {
                 <p class="outage">
                     <strong>"The pipeline does not answer. "</strong>
                     {move || stats.failure.get()}
-                    " What you see is the latest that was heard; it goes on by itself."
+                    {move || if stats.latest.with(Option::is_some) {
+                        " What you see is the latest that was heard; it goes on by itself."
+                    } else {
+                        " It is asked again every second."
+                    }}
                 </p>
             </Show>
         </div>

@@ -5,10 +5,21 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use sagaline_views::State;
+use sagaline_views::{Moment, State};
 
-use crate::Filter;
-use crate::book::{Book, ByUpdate, Change, KEPT_MAX};
+use crate::book::{Book, ByUpdate, Change};
+use crate::reach::Reach;
+use crate::{Filter, Next};
+
+/// Orders that are kept of those that fit what is looked for, and of the others; beyond it those that were updated longest ago are
+/// forgotten, they can be read again.
+const KEPT_MAX: usize = 20_000;
+
+/// Those that fit, while rows keep their places: what was read by scrolling down is kept until one has scrolled up again.
+const KEPT_HELD_MAX: usize = 2 * KEPT_MAX;
+
+/// An update may be so much older than the moment in which it was told.
+const TOLD_LATE_US: i64 = 10_000_000;
 
 /// The orders that fit what is looked for, the latest update first.
 #[derive(Debug, Default)]
@@ -17,9 +28,21 @@ pub struct Listing {
     filter: Filter,
     needle: String,
     fitting: BTreeSet<ByUpdate>,
+    others: BTreeSet<ByUpdate>,
     /// Told, and not taken yet: the latest state of each order.
     told: HashMap<String, State>,
     held: Option<Held>,
+    reach: Reach,
+    doubt: Option<Doubt>,
+}
+
+/// What was known when nobody told anything any more.
+#[derive(Debug)]
+struct Doubt {
+    /// Orders that nobody has told of since.
+    ids: HashSet<String>,
+    /// What was updated before was told.
+    told_to: Moment,
 }
 
 /// Rows that keep their places while somebody reads them.
@@ -38,6 +61,9 @@ impl Listing {
     /// An order stands so now: it is taken with the next ones. There is room for as many orders as are kept; beyond it all of
     /// them are taken at once.
     pub fn tell(&mut self, state: State) {
+        if let Some(doubt) = &mut self.doubt {
+            doubt.ids.remove(&state.order_id);
+        }
         match self.told.get_mut(&state.order_id) {
             Some(told) if told.updated_at > state.updated_at => {}
             Some(told) => *told = state,
@@ -71,25 +97,57 @@ impl Listing {
     }
 
     fn take_one(&mut self, state: State) {
-        let Some(change) = self.book.take(state) else {
+        let Some(Change { before, now }) = self.book.take(state) else {
             return;
         };
-        let Change {
-            before,
-            now,
-            forgotten,
-        } = change;
-        for gone in before.into_iter().chain(forgotten) {
-            if let Some(held) = &mut self.held {
-                held.newer.remove(&gone.order_id);
-            }
-            self.fitting.remove(&ByUpdate(gone));
+        if let Some(before) = before {
+            self.leaves(&ByUpdate(before));
         }
         if self.filter.takes(&now, &self.needle) {
             if let Some(held) = &mut self.held {
                 held.comes(&now);
             }
-            self.fitting.insert(ByUpdate(now));
+            self.fitting.insert(ByUpdate(Arc::clone(&now)));
+        } else {
+            self.others.insert(ByUpdate(Arc::clone(&now)));
+        }
+        // Not the one that has just come, however old it is: somebody looks for it.
+        self.make_room(Some(&now.order_id));
+    }
+
+    /// It does not stand there any more; says whether it was among those that fit.
+    fn leaves(&mut self, order: &ByUpdate) -> bool {
+        if let Some(held) = &mut self.held {
+            held.newer.remove(&order.0.order_id);
+        }
+        let was_fitting = self.fitting.remove(order);
+        self.others.remove(order);
+        was_fitting
+    }
+
+    /// Forgets what was updated longest ago, as long as there is more than is kept.
+    fn make_room(&mut self, but: Option<&str>) {
+        let room = match self.held {
+            Some(_) => KEPT_HELD_MAX,
+            None => KEPT_MAX,
+        };
+        let oldest = |orders: &BTreeSet<ByUpdate>, max| {
+            let mut oldest = orders.iter().take(if orders.len() > max { 2 } else { 0 });
+            oldest
+                .find(|order| but != Some(order.0.order_id.as_str()))
+                .cloned()
+        };
+        while let Some(gone) =
+            oldest(&self.fitting, room).or_else(|| oldest(&self.others, KEPT_MAX))
+        {
+            self.forget(&gone);
+        }
+    }
+
+    fn forget(&mut self, order: &ByUpdate) {
+        self.book.forget(&order.0.order_id);
+        if self.leaves(order) {
+            self.reach.forgot(order.0.updated_at);
         }
     }
 
@@ -98,9 +156,72 @@ impl Listing {
         self.filter = filter.clone();
         self.needle = filter.needle();
         self.held = None;
-        let all = self.book.by_update().iter();
-        let fitting = all.filter(|order| self.filter.takes(&order.0, &self.needle));
-        self.fitting = fitting.cloned().collect();
+        self.reach = Reach::default();
+        let all = self.book.all().cloned().map(ByUpdate);
+        (self.fitting, self.others) =
+            all.partition(|order| self.filter.takes(&order.0, &self.needle));
+        self.make_room(None);
+    }
+
+    /// Where the next page begins of what is looked for. None while there is no room for more.
+    pub fn next(&self) -> Option<&Next> {
+        (self.fitting.len() < KEPT_HELD_MAX).then(|| self.reach.next())
+    }
+
+    /// Whether there may be more than has been read.
+    pub fn has_more(&self) -> bool {
+        *self.reach.next() != Next::End
+    }
+
+    /// The next page of what is looked for, and the link to the one behind it.
+    pub fn read(&mut self, page: Vec<State>, link: Option<String>) {
+        self.reach.read(end(&page), link);
+        for state in page {
+            self.tell(state);
+        }
+    }
+
+    /// For a while nobody has told what happened: nothing that is known is certain, until somebody tells it again.
+    pub fn doubt(&mut self) {
+        self.take(usize::MAX);
+        let latest = self.book.all().map(|order| order.updated_at.0).max();
+        let told_to = Moment(latest.unwrap_or(i64::MIN).saturating_sub(TOLD_LATE_US));
+        // Not yet resolved, it goes back to when it began.
+        let before = self.doubt.take().map(|doubt| doubt.told_to);
+        self.doubt = Some(Doubt {
+            ids: self
+                .book
+                .all()
+                .map(|order| order.order_id.clone())
+                .collect(),
+            told_to: before.map_or(told_to, |before| before.min(told_to)),
+        });
+    }
+
+    /// The first page of all orders, which was asked for since, and whether there is more. When it goes back to what was told before,
+    /// everything that has happened meanwhile is on it. Otherwise all that nobody has told again is forgotten: an order that is
+    /// known as in flight may have ended.
+    pub fn read_anew(&mut self, page: Vec<State>, link: Option<String>) {
+        let end = end(&page);
+        for state in page {
+            self.tell(state);
+        }
+        self.take(usize::MAX);
+        let Some(doubt) = self.doubt.take() else {
+            return;
+        };
+        let is_all_told = link.is_none() || end.is_some_and(|end| end < doubt.told_to);
+        if !is_all_told {
+            for id in doubt.ids {
+                if let Some(order) = self.book.get(&id).cloned() {
+                    self.forget(&ByUpdate(order));
+                }
+            }
+            self.reach = Reach::default();
+        }
+        if self.filter == Filter::default() && *self.reach.next() == Next::Top {
+            self.reach.read(end, link);
+        }
     }
 
     /// From now on rows keep their places: they show how their orders stand, older orders are added at the end, newer ones wait.
@@ -122,6 +243,7 @@ impl Listing {
     /// The latest first again, whoever reads.
     pub fn release(&mut self) {
         self.held = None;
+        self.make_room(None);
     }
 
     /// How many orders belong above rows that keep their places.
@@ -159,6 +281,11 @@ impl Listing {
     }
 }
 
+/// The last update of a page.
+fn end(page: &[State]) -> Option<Moment> {
+    page.iter().map(|state| state.updated_at).min()
+}
+
 impl Held {
     /// An order that fits has come, or has changed.
     fn comes(&mut self, state: &Arc<State>) {
@@ -187,200 +314,4 @@ impl Held {
 }
 
 #[cfg(test)]
-mod tests {
-    use sagaline_views::{Moment, Outcome, Status};
-
-    use super::*;
-    use crate::Standing;
-
-    fn state(id: &str, at: i64, outcome: Outcome) -> State {
-        State {
-            order_id: id.to_owned(),
-            current_status: Some(Status::Created),
-            outcome,
-            attempt: 1,
-            reason: None,
-            total: None,
-            created_at: Moment(0),
-            updated_at: Moment(at),
-            ended_at: None,
-            stalled_since: None,
-            dead_letters_waiting: 0,
-        }
-    }
-
-    fn taken(listing: &mut Listing, states: impl IntoIterator<Item = State>) {
-        for state in states {
-            listing.tell(state);
-        }
-        listing.take(usize::MAX);
-    }
-
-    fn ids(listing: &Listing) -> Vec<String> {
-        let rows = listing.rows(0..listing.len());
-        rows.iter().map(|state| state.order_id.clone()).collect()
-    }
-
-    fn pending(id: &str, at: i64) -> State {
-        state(id, at, Outcome::Pending)
-    }
-
-    #[test]
-    fn the_latest_update_comes_first_and_an_older_one_changes_nothing() {
-        let mut listing = Listing::default();
-        taken(&mut listing, [pending("a", 1)]);
-        taken(&mut listing, [pending("b", 2)]);
-        taken(&mut listing, [state("a", 3, Outcome::Confirmed)]);
-        taken(&mut listing, [pending("a", 1)]);
-        assert_eq!(ids(&listing), ["a", "b"]);
-        assert_eq!(listing.rows(0..1)[0].outcome, Outcome::Confirmed);
-    }
-
-    #[test]
-    fn a_filter_takes_what_fits_all_of_it_and_what_fits_no_longer_leaves() {
-        let mut listing = Listing::default();
-        let declined = State {
-            reason: Some("card_declined".into()),
-            ..state("x-2", 2, Outcome::Cancelled)
-        };
-        let parked = State {
-            dead_letters_waiting: 1,
-            ..pending("x-3", 3)
-        };
-        taken(&mut listing, [pending("Order-1", 1), declined, parked]);
-        for (standing, text, fit) in [
-            (Standing::All, "ORDER", vec!["Order-1"]),
-            (Standing::All, " declined ", vec!["x-2"]),
-            (Standing::InFlight, "x", vec!["x-3"]),
-            (Standing::Parked, "", vec!["x-3"]),
-        ] {
-            listing.look_for(&Filter {
-                standing,
-                text: text.into(),
-                status: None,
-            });
-            assert_eq!(ids(&listing), fit, "{standing:?} {text}");
-        }
-        taken(&mut listing, [state("x-3", 4, Outcome::Confirmed)]);
-        assert!(listing.is_empty(), "it is parked no longer");
-        listing.look_for(&Filter {
-            status: Some(Status::Shipped),
-            ..Filter::default()
-        });
-        assert!(listing.is_empty());
-    }
-
-    #[test]
-    fn of_what_is_told_each_order_s_latest_state_is_taken_and_no_more_than_asked_for() {
-        let mut listing = Listing::default();
-        for at in 1..=50 {
-            listing.tell(pending(&format!("order-{}", at % 10), at));
-        }
-        listing.tell(pending("order-0", 3));
-        assert!(listing.is_empty(), "told is not taken");
-        assert!(listing.take(4), "six more");
-        assert_eq!(listing.len(), 4);
-        assert!(listing.take(5), "one more");
-        assert!(!listing.take(5));
-        let updates: Vec<i64> = listing
-            .rows(0..10)
-            .iter()
-            .map(|it| it.updated_at.0)
-            .collect();
-        assert_eq!(updates, [50, 49, 48, 47, 46, 45, 44, 43, 42, 41]);
-    }
-
-    #[test]
-    fn rows_that_are_read_keep_their_places_and_show_how_their_orders_stand() {
-        let mut listing = Listing::default();
-        taken(&mut listing, [pending("b", 20), pending("c", 30)]);
-        listing.hold();
-        let more = [
-            state("b", 40, Outcome::Confirmed),
-            pending("new", 50),
-            pending("old", 10),
-            pending("older", 5),
-        ];
-        taken(&mut listing, more);
-        assert_eq!(ids(&listing), ["c", "b", "old", "older"]);
-        assert_eq!(listing.rows(1..2)[0].outcome, Outcome::Confirmed);
-        assert_eq!(listing.newer(), 1);
-        taken(&mut listing, [pending("new", 60), pending("oldest", 4)]);
-        assert_eq!(listing.newer(), 1, "it is the same");
-        assert_eq!(listing.len(), 5);
-        listing.release();
-        assert_eq!(ids(&listing), ["new", "b", "c", "old", "older", "oldest"]);
-        assert_eq!(listing.newer(), 0);
-    }
-
-    #[test]
-    fn what_waits_above_and_fits_no_longer_is_not_counted() {
-        let mut listing = Listing::default();
-        listing.look_for(&Filter {
-            standing: Standing::InFlight,
-            ..Filter::default()
-        });
-        listing.hold();
-        assert!(listing.held.is_none(), "there is nothing to read yet");
-        taken(&mut listing, [pending("a", 1)]);
-        listing.hold();
-        taken(&mut listing, [pending("b", 2)]);
-        assert_eq!(listing.newer(), 1);
-        taken(&mut listing, [state("b", 3, Outcome::Confirmed)]);
-        assert_eq!(listing.newer(), 0);
-        taken(&mut listing, [state("a", 4, Outcome::Confirmed)]);
-        assert_eq!(ids(&listing), ["a"], "a row that is read does not vanish");
-    }
-
-    #[test]
-    fn what_was_updated_longest_ago_is_forgotten_but_not_under_the_reader() {
-        let mut listing = Listing::default();
-        taken(
-            &mut listing,
-            (0..20_000).map(|at| pending(&at.to_string(), at)),
-        );
-        listing.hold();
-        taken(
-            &mut listing,
-            (20_000..20_005).map(|at| pending(&at.to_string(), at)),
-        );
-        assert_eq!(listing.rows(19_999..20_000)[0].order_id, "0");
-        listing.release();
-        assert_eq!(listing.len(), 20_000);
-        assert_eq!(listing.rows(19_999..20_000)[0].order_id, "5");
-    }
-
-    #[test]
-    fn an_old_order_that_is_told_when_there_is_no_room_is_listed_once_and_leaves_when_it_fits_no_longer()
-     {
-        let mut listing = Listing::default();
-        let all = (100..20_100).map(|at| pending(&at.to_string(), at));
-        taken(&mut listing, all);
-        let old = |at, waiting| State {
-            dead_letters_waiting: waiting,
-            ..pending("old", at)
-        };
-        taken(&mut listing, [old(1, 1)]);
-        listing.look_for(&Filter {
-            standing: Standing::Parked,
-            ..Filter::default()
-        });
-        assert_eq!(ids(&listing), ["old"]);
-        taken(&mut listing, [old(2, 1)]);
-        assert_eq!(ids(&listing), ["old"]);
-        taken(&mut listing, [old(3, 0)]);
-        assert!(listing.is_empty());
-        listing.look_for(&Filter::default());
-        assert_eq!(listing.len(), KEPT_MAX);
-    }
-
-    #[test]
-    fn what_is_told_and_never_taken_is_bounded() {
-        let mut listing = Listing::default();
-        for at in 0..20_001 {
-            listing.tell(pending(&at.to_string(), at));
-        }
-        assert!(listing.told.is_empty());
-        assert_eq!(listing.len(), 20_000);
-    }
-}
+mod tests;

@@ -78,6 +78,25 @@ pub fn rate(per_second: f64) -> String {
     }
 }
 
+/// A number on an axis: `0`, `2.5`, `500`.
+pub fn tick(number: f64) -> String {
+    let text = format!("{number:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// A span in milliseconds on an axis: `0`, `2.5 ms`, `20 s`, `2 min`.
+pub fn span_tick(ms: f64) -> String {
+    if ms <= 0.0 {
+        "0".to_owned()
+    } else if ms < 1_000.0 {
+        format!("{} ms", tick(ms))
+    } else if ms < 60_000.0 {
+        format!("{} s", tick(ms / 1_000.0))
+    } else {
+        duration(ms)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +114,29 @@ mod tests {
             (-5.0, "0.0 ms"),
         ] {
             assert_eq!(duration(ms), said);
+        }
+    }
+
+    #[test]
+    fn a_tick_says_its_number_in_full_and_no_more() {
+        for (number, said) in [
+            (0.0, "0"),
+            (0.5, "0.5"),
+            (2.5, "2.5"),
+            (10.0, "10"),
+            (500.0, "500"),
+        ] {
+            assert_eq!(tick(number), said);
+        }
+        for (ms, said) in [
+            (0.0, "0"),
+            (2.5, "2.5 ms"),
+            (500.0, "500 ms"),
+            (1_000.0, "1 s"),
+            (2_500.0, "2.5 s"),
+            (100_000.0, "1 min 40 s"),
+        ] {
+            assert_eq!(span_tick(ms), said);
         }
     }
 

@@ -15,6 +15,8 @@ pub use amount::Amount;
 pub use order::{
     Attempt, Cancel, Entry, Feed, Item, Letter, Order, Outcome, RefusedCommand, State, Status, Told,
 };
-pub use stats::{ConsumerLag, Latency, Projector, Rates, Stats, Throughput, WaitingLetters};
+pub use stats::{
+    ConsumerLag, History, Latency, Projector, Rates, Sample, Stats, Throughput, WaitingLetters,
+};
 pub use stock::Product;
 pub use time::Moment;

@@ -1,4 +1,4 @@
-//! `GET /stats`.
+//! `GET /stats` and `GET /stats/history`.
 
 use std::collections::BTreeMap;
 
@@ -75,6 +75,8 @@ pub struct Rates {
 /// Percentiles in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
+    /// Of so many. Of none, the others say nothing.
+    pub count: u64,
     /// Half took no longer.
     pub p50: f64,
     /// 95 of 100 took no longer.
@@ -98,4 +100,41 @@ pub struct Projector {
 pub struct WaitingLetters {
     /// How many.
     pub waiting: u64,
+}
+
+/// What was counted before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// The earliest first.
+    pub samples: Vec<Sample>,
+}
+
+/// What was counted at one moment. What nobody knew then is absent.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sample {
+    /// How long ago that was, in milliseconds.
+    pub age_ms: u64,
+    /// Orders placed per second.
+    pub created: f64,
+    /// Orders that reached an outcome, per second.
+    pub finished: f64,
+    /// Half took no longer, in milliseconds.
+    pub p50_ms: Option<f64>,
+    /// 95 of 100 took no longer.
+    pub p95_ms: Option<f64>,
+    /// 99 of 100 took no longer.
+    pub p99_ms: Option<f64>,
+    /// How far the read model was behind, in milliseconds.
+    pub projector_lag_ms: f64,
+    /// Orders without an outcome.
+    pub in_flight: Option<u64>,
+    /// In flight for longer than the saga timeout.
+    pub stalled: Option<u64>,
+    /// Confirmed.
+    pub confirmed: Option<u64>,
+    /// Cancelled.
+    pub cancelled: Option<u64>,
+    /// Messages that waited for an operator.
+    pub dead_letters: Option<u64>,
 }

@@ -21,11 +21,11 @@ use sagaline_runtime::{BrokerError, Outbound, Ports};
 use sagaline_service_kit::{AdminGate, Api, Problem};
 use sagaline_store::{StoreError, Stored};
 
-use crate::collections::{ORDERS, is_blank};
+use crate::collections::{DEAD_LETTERS, ORDERS, is_blank};
 use crate::decisions;
 use crate::elsewhere::Elsewhere;
 use crate::live::Hub;
-use crate::projection::{Audit, Order, PROJECTOR, Unreadable};
+use crate::projection::{Audit, LetterState, Order, PROJECTOR, Unreadable};
 use crate::projector::Publisher;
 use crate::rebuild::Rebuilds;
 use crate::stats::Stats;
@@ -73,6 +73,7 @@ pub fn routes(app: App) -> Router {
         describe::order_stream(),
     )
     .get("/stats", stats::stats, describe::stats())
+    .get("/stats/history", stats::history, describe::history())
     .get(
         "/dead-letters",
         dead_letters::list,
@@ -105,6 +106,12 @@ pub fn routes(app: App) -> Router {
 }
 
 impl App {
+    /// How many messages wait for an operator.
+    pub(crate) async fn waiting_letters(&self) -> Result<u64, StoreError> {
+        let waiting = LetterState::Waiting.as_str();
+        self.ports.store.count_tagged(DEAD_LETTERS, waiting).await
+    }
+
     /// One document.
     async fn load(&self, collection: &str, id: &str) -> Result<Option<Stored>, Problem> {
         let loaded = self.ports.store.load(collection, &[id]).await;

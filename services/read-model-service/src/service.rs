@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sagaline_runtime::{ConsumerLoop, LoopOptions, Outage, Ports};
 use sagaline_service_host::{Front, ServiceHost};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::decisions;
@@ -14,7 +15,7 @@ use crate::live::Hub;
 use crate::projection::PROJECTOR;
 use crate::projector::{Mode, Projector, Publisher};
 use crate::rebuild::{RebuildError, last_rebuilt, unfinished};
-use crate::stats::Stats;
+use crate::stats::{SAMPLE_INTERVAL, Stats};
 
 /// How long to wait before the store is asked again after an outage.
 const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
@@ -28,6 +29,9 @@ const REBUILDS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How often the broker is asked how far consumer groups are behind.
 const LAG_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long the store may take to count dead letters for a sample; beyond it the sample has no count of them.
+const SAMPLE_LIMIT: Duration = Duration::from_secs(1);
 
 /// The service's own flags.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -100,6 +104,7 @@ pub async fn run(
             hub.feed.run(Arc::clone(&ports.clock), shutdown.clone()),
             count(&stats, &ports, &shutdown),
             watch_lag(&stats, &ports, &shutdown),
+            keep_history(&app, &shutdown),
             finish_what_was_begun(&app, &shutdown),
             notice_rebuilds(&app, &shutdown),
             show_what_was_kept(&app, &shutdown),
@@ -156,6 +161,25 @@ async fn watch_lag(stats: &Stats, ports: &Ports, shutdown: &CancellationToken) {
         biased;
         () = shutdown.cancelled() => {}
         () = watching => {}
+    }
+}
+
+/// Keeps what is counted every few seconds, for who looks later.
+async fn keep_history(app: &App, shutdown: &CancellationToken) {
+    let keeping = async {
+        let mut due = tokio::time::interval(SAMPLE_INTERVAL);
+        due.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            due.tick().await;
+            let letters = tokio::time::timeout(SAMPLE_LIMIT, app.waiting_letters()).await;
+            let letters = letters.ok().and_then(Result::ok);
+            app.stats.remember(app.ports.clock.now(), letters);
+        }
+    };
+    tokio::select! {
+        biased;
+        () = shutdown.cancelled() => {}
+        () = keeping => {}
     }
 }
 

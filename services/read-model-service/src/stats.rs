@@ -1,11 +1,13 @@
 //! What is counted: orders by status and outcome, throughput, latency, lag.
 
 mod counts;
+mod history;
 mod lag;
 mod latency;
 mod throughput;
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use metrics::Gauge;
 use parking_lot::Mutex;
@@ -16,6 +18,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use counts::{Counts, Total};
+pub use history::{History, SAMPLE_INTERVAL, SPAN_MAX, Sample};
 pub use lag::{ConsumerLag, Lags};
 pub use latency::{Latency, Percentiles};
 pub use throughput::{Rates, Throughput};
@@ -49,6 +52,7 @@ pub struct Stats {
     finished: Mutex<Throughput>,
     events: Mutex<Throughput>,
     latency: Mutex<Latency>,
+    history: Mutex<History>,
     lag_us: AtomicU64,
     lag: Gauge,
 }
@@ -98,6 +102,7 @@ impl Default for Stats {
             finished: Mutex::default(),
             events: Mutex::default(),
             latency: Mutex::default(),
+            history: Mutex::default(),
             lag_us: AtomicU64::new(0),
             lag: telemetry::projector_event_lag(PROJECTOR),
         }
@@ -183,6 +188,50 @@ impl Stats {
             },
             lag: self.lags.report(now),
         }
+    }
+
+    /// Keeps how it is now, for who looks later. So many messages wait for an operator, if that is known.
+    pub fn remember(&self, now: Timestamp, dead_letters: Option<u64>) {
+        let Report {
+            total,
+            latency_ms,
+            projector,
+            lag,
+            ..
+        } = self.report(now);
+        let counted = |count: u64| (!total.counting).then_some(count);
+        let of_outcome = |outcome: Outcome| {
+            let count = total.by_outcome.get(outcome.as_str());
+            counted(count.copied().unwrap_or(0))
+        };
+        let took = |ms: f64| (latency_ms.count > 0).then_some(ms);
+        let since_before =
+            |throughput: &Mutex<Throughput>| throughput.lock().over(now, SAMPLE_INTERVAL);
+        let sample = Sample {
+            age_ms: 0,
+            created: since_before(&self.created),
+            finished: since_before(&self.finished),
+            events: since_before(&self.events),
+            p50_ms: took(latency_ms.p50),
+            p95_ms: took(latency_ms.p95),
+            p99_ms: took(latency_ms.p99),
+            projector_lag_ms: projector.lag_ms,
+            in_flight: counted(total.in_flight),
+            stalled: counted(total.stalled),
+            confirmed: of_outcome(Outcome::Confirmed),
+            cancelled: of_outcome(Outcome::Cancelled),
+            dead_letters,
+            messages_behind: lag
+                .iter()
+                .filter_map(|lag| lag.messages)
+                .reduce(|sum, messages| sum + messages),
+        };
+        self.history.lock().add(now, sample);
+    }
+
+    /// How it was in so long a time before now.
+    pub fn history(&self, now: Timestamp, span: Duration) -> Vec<Sample> {
+        self.history.lock().report(now, span)
     }
 }
 

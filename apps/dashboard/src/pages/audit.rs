@@ -71,7 +71,7 @@ pub(crate) fn Audit() -> impl IntoView {
                     }.into_any(),
                     Some(entries) => view! {
                         <div class="table-frame">
-                        <table>
+                        <table class="entries">
                             <thead><tr><th scope="col">"When"</th><th scope="col">"Who"</th><th scope="col">"What"</th><th scope="col">"About"</th><th scope="col">"Outcome"</th></tr></thead>
                             <tbody>{entries.into_iter().map(|entry| view! { <Row entry/> }).collect_view()}</tbody>
                         </table>
@@ -98,13 +98,13 @@ fn Row(entry: AuditEntry) -> impl IntoView {
     };
     view! {
         <tr>
-            <td title=exact(entry.at)><Ago at=entry.at/></td>
-            <td><strong>{entry.requested_by.clone()}</strong></td>
-            <td>{entry.command.clone()} {entry.note.clone().map(|note| view! { <span class="note">{note}</span> })}</td>
-            <td>{entry.order_id.clone().map(|id| view! { <A href=format!("/orders/{}", js_sys::encode_uri_component(&id))>{id.clone()}</A> })}
+            <td class="when" title=exact(entry.at)><Ago at=entry.at/></td>
+            <td class="who-asked"><strong>{entry.requested_by.clone()}</strong></td>
+            <td class="what">{entry.command.clone()} {entry.note.clone().map(|note| view! { <span class="note">{note}</span> })}</td>
+            <td class="about">{entry.order_id.clone().map(|id| view! { <A href=format!("/orders/{}", js_sys::encode_uri_component(&id))>{id.clone()}</A> })}
                 {entry.attempt.filter(|attempt| *attempt > 1).map(|attempt| view! { <span class="note">{format!("attempt {attempt}")}</span> })}
                 {entry.dead_letter_id.clone().map(|id| view! { " " <A href=format!("/dead-letters/{id}")>"dead letter"</A> })}</td>
-            <td><Pill tone text=outcome/> {entry.reason.clone().map(|reason| view! { <span class="note">{reason}</span> })}</td>
+            <td class="came-of-it"><Pill tone text=outcome/> {entry.reason.clone().map(|reason| view! { <span class="note">{reason}</span> })}</td>
         </tr>
     }
 }

@@ -67,7 +67,8 @@ pub(crate) fn Stock() -> impl IntoView {
                 <input type="search" id="search" placeholder="Find a product" aria-label="Find a product" prop:value=text on:input=move |event| text.set(event_target_value(&event))/>
             </header>
             {move || failure.get().map(|what| view! { <Failed what again=load/> })}
-            <Show when=move || products.with(Option::is_some) fallback=|| view! { <Loading rows=10/> }>
+            <Show when=move || products.with(Option::is_none) && failure.with(Option::is_none)><Loading rows=10/></Show>
+            <Show when=move || products.with(Option::is_some)>
                 <div class="table-frame">
                 <table>
                     <thead><tr>

@@ -11,6 +11,7 @@
     missing_docs,
     reason = "a test fails by panicking, looks at the clock, and its modules are nobody else's"
 )]
+mod away;
 mod browser;
 mod elsewhere;
 mod expiry;
@@ -88,10 +89,13 @@ trials! {
     elsewhere::a_page_of_another_origin_places_follows_and_retries_an_order,
     elsewhere::a_page_that_the_services_were_not_told_of_can_do_nothing,
     overview::the_overview_tells_how_far_each_service_is_behind,
+    overview::an_overview_that_is_opened_after_orders_flowed_shows_them,
+    overview::what_happened_while_nobody_answered_is_in_the_charts_afterwards,
     paint::the_first_rows_are_there_within_a_second,
     scenarios::stock_that_is_added_is_there_and_the_audit_names_who_acted,
     scenarios::a_lost_connection_heals_without_gap_or_double,
     scenarios::the_list_is_complete_again_after_the_feed_was_cut_off,
+    away::an_order_that_ended_during_a_long_absence_is_not_shown_as_in_flight,
     pictures::every_view_is_drawn_in_light_and_dark_and_on_a_narrow_screen,
     states::what_is_not_there_is_drawn_as_well,
     states::every_dialog_and_a_parked_order_are_drawn,

@@ -14,10 +14,11 @@ const STAND_IN: &str = "
     const zero = { '1s': 0, '10s': 0, '60s': 0 };
     const stats = { total: 0, byStatus: {}, byOutcome: {}, inFlight: 0, stalled: 0, throughput: { created: zero, finished: zero, events: zero },
         latencyMs: { count: 0, p50: 0, p95: 0, p99: 0, max: 0 }, projector: { lagMs: 0 }, deadLetters: { waiting: 0 } };
+    const told = url => json(200, url.includes('/stats/history') ? { samples: [] } : stats);
     const answers = {
-        empty: async url => url.includes('/stats') ? json(200, stats) : json(200, []),
+        empty: async url => url.includes('/stats') ? told(url) : json(200, []),
         loading: () => new Promise(() => {}),
-        error: async url => url.includes('/stats') ? json(200, stats)
+        error: async url => url.includes('/stats') ? told(url)
             : json(503, { title: 'Service Unavailable', status: 503, detail: 'the store does not answer; it is asked again' }),
         offline: async () => { throw new TypeError('Failed to fetch'); },
     };
@@ -37,7 +38,7 @@ const STATES: [(&str, &str); 4] = [
     ("empty", ".empty, .funnel"),
     ("loading", ".skeleton"),
     ("error", ".failed, .funnel"),
-    ("offline", ".failed, .outage"),
+    ("offline", ".failed, .empty"),
 ];
 const VIEWS: [(&str, &str); 6] = [
     ("orders", "/orders"),
@@ -86,6 +87,11 @@ pub async fn what_is_not_there_is_drawn_as_well(
             }
             browser.go(path).await?;
             browser.find(sign).await?;
+            let is_waiting = "return document.querySelector('.skeleton') !== null";
+            ensure!(
+                browser.run(is_waiting).await? == (state == "loading"),
+                "{view} looks {state}, and as if something were on its way"
+            );
             pictures(browser, &format!("{state}-{view}")).await?;
         }
     }

@@ -29,6 +29,7 @@ pub(super) async fn list(
         tag: requested_by.as_deref(),
         limit: query.limit.as_deref(),
         cursor: query.cursor.as_deref(),
+        before: None,
         listed_by: "at",
         is_filtered: false,
     };

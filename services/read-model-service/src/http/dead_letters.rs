@@ -52,6 +52,7 @@ pub(super) async fn list(
         tag: state.map(LetterState::as_str),
         limit: query.limit.as_deref(),
         cursor: query.cursor.as_deref(),
+        before: None,
         listed_by: "lastDiedAt",
         is_filtered: query.topic.is_some() || query.consumer.is_some(),
     };

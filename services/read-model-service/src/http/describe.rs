@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::dead_letters::{Checked, RedriveBody};
 use super::rebuild::RebuildBody;
-use super::stats::StatsView;
+use super::stats::{HistoryView, StatsView};
 use crate::projection::Status;
 use crate::projection::described::{AuditDocument, LetterDocument, OrderDocument};
 use crate::rebuild::RebuildReport;
@@ -66,6 +66,11 @@ pub(super) fn orders() -> Operation {
             "q",
             "Only orders with this in their id or reason, whatever its case",
             json!({ "type": "string" }),
+        )
+        .query(
+            "before",
+            "Only orders of which the latest update was at this moment or earlier; left out where there is a cursor",
+            json!({ "type": "string", "format": "date-time" }),
         )
         .answers::<Vec<OrderDocument<'_>>>(200, "A page of orders");
     link(described)
@@ -130,6 +135,19 @@ pub(super) fn feed() -> Operation {
 pub(super) fn stats() -> Operation {
     Operation::new("showStats", "Counts, throughput, latency, dead letters")
         .answers::<StatsView>(200, "The statistics")
+}
+
+pub(super) fn history() -> Operation {
+    Operation::new(
+        "showStatsHistory",
+        "What the statistics were in the last hour, in samples",
+    )
+    .query(
+        "seconds",
+        "How far back, an hour when it is left out, which is also the most",
+        json!({ "type": "integer", "minimum": 1 }),
+    )
+    .answers::<HistoryView>(200, "The samples")
 }
 
 pub(super) fn dead_letters() -> Operation {

@@ -25,6 +25,7 @@ pub(super) struct OrdersQuery {
     q: Option<String>,
     limit: Option<String>,
     cursor: Option<String>,
+    before: Option<String>,
 }
 
 /// What of an order decides whether it is listed.
@@ -79,6 +80,7 @@ pub(super) async fn list(
         tag: status.map(Status::as_str),
         limit: query.limit.as_deref(),
         cursor: query.cursor.as_deref(),
+        before: query.before.as_deref(),
         listed_by: "updatedAt",
         is_filtered,
     };

@@ -31,6 +31,8 @@ pub(super) struct Listing<'a> {
     pub(super) tag: Option<&'a str>,
     pub(super) limit: Option<&'a str>,
     pub(super) cursor: Option<&'a str>,
+    /// Without a cursor: only documents of this moment or earlier.
+    pub(super) before: Option<&'a str>,
     /// The field that documents are listed by, a timestamp.
     pub(super) listed_by: &'static str,
     /// Whether every document counts, or `keep` decides.
@@ -52,7 +54,10 @@ impl Listing<'_> {
         keep: impl Fn(&Stored) -> bool + Send,
     ) -> Result<Page, Problem> {
         let limit = parse_limit(self.limit)?;
-        let mut after = self.cursor.map(parse_cursor).transpose()?;
+        let mut after = match (self.cursor, self.before) {
+            (Some(cursor), _) => Some(parse_cursor(cursor)?),
+            (None, before) => before.map(parse_before).transpose()?,
+        };
         let mut bodies = Vec::new();
         let mut examined = 0;
         let at_once = if self.is_filtered {
@@ -140,6 +145,17 @@ fn parse_cursor(cursor: &str) -> Result<Rank, Problem> {
             "cursor",
             "is not one of ours: take it from the Link header of a page",
         )
+    })
+}
+
+/// The last position of the moment after: whatever is behind it is not later.
+fn parse_before(text: &str) -> Result<Rank, Problem> {
+    let at: Timestamp = text.parse().map_err(|_| {
+        Problem::bad_request("before", "must be a moment, as in updatedAt of an order")
+    })?;
+    Ok(Rank {
+        rank: at.next().micros(),
+        id: String::new(),
     })
 }
 

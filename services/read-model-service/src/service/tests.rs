@@ -99,6 +99,33 @@ async fn a_rebuild_that_was_cut_off_is_taken_up_again_under_the_same_command() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn given_a_store_that_goes_away_then_samples_are_kept_without_what_only_it_knows() {
+    let world = World::new();
+    let app = app(&world);
+    let shutdown = CancellationToken::new();
+    let (keeping, until) = (app.clone(), shutdown.clone());
+    let keeping = tokio::spawn(async move { keep_history(&keeping, &until).await });
+    let history = || app.stats.history(world.ports.clock.now(), Duration::MAX);
+    let letters = || history().iter().map(|it| it.dead_letters).collect();
+    for (is_down, expected) in [
+        (false, vec![Some(0)]),
+        (true, vec![Some(0), None]),
+        (false, vec![Some(0), None, Some(0)]),
+    ] {
+        world.store.is_down.store(is_down, Ordering::Relaxed);
+        let mut told: Vec<_> = letters();
+        while told.len() < expected.len() {
+            tokio::time::sleep(SAMPLE_INTERVAL / 2).await;
+            told = letters();
+        }
+        assert_eq!(told, expected);
+        world.clock.advance(5);
+    }
+    shutdown.cancel();
+    keeping.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rebuild_elsewhere_is_noticed_by_counts_and_readers() {
     let world = World::new();
     world.project(&happy()[..1]).await;

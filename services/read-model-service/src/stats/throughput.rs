@@ -1,5 +1,7 @@
 //! How many per second.
 
+use std::time::Duration;
+
 use sagaline_contracts::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -48,20 +50,24 @@ impl Throughput {
 
     /// The rates over full seconds: the one that is running would make every rate look low.
     pub fn rates(&self, now: Timestamp) -> Rates {
-        let current = second(now);
-        let over = |seconds: u32| {
-            let first = current - i64::from(seconds);
-            let counts = self
-                .slots
-                .iter()
-                .filter(|(at, _)| (first..current).contains(at));
-            super::as_f64(counts.map(|(_, count)| count).sum()) / f64::from(seconds)
-        };
+        let over = |seconds| self.over(now, Duration::from_secs(seconds));
         Rates {
             second: over(1),
             ten: over(10),
             sixty: over(60),
         }
+    }
+
+    /// The rate over so many full seconds, a minute at most.
+    pub fn over(&self, now: Timestamp, span: Duration) -> f64 {
+        let current = second(now);
+        let seconds = i64::try_from(span.as_secs()).unwrap_or(i64::MAX).min(60);
+        let first = current - seconds;
+        let counts = self
+            .slots
+            .iter()
+            .filter(|(at, _)| (first..current).contains(at));
+        super::as_f64(counts.map(|(_, count)| count).sum()) / span.as_secs_f64()
     }
 }
 

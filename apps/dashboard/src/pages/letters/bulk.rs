@@ -194,12 +194,12 @@ pub(super) fn Bulk(desk: Desk) -> impl IntoView {
                     <Show when=move || work.is_running()>
                         <button class="button grave" type="button" id="bulk-stop" on:click=move |_| work.stop()>"Stop"</button>
                     </Show>
-                    <button class="button" type="button" id="bulk-close" on:click=move |_| is_open.set(false)>{move || if work.is_open() { "Keep as they are" } else { "Close" }}</button>
+                    <button class="button" type="button" id="bulk-close" on:click=move |_| is_open.set(false)>{move || if work.is_open() { "Keep them" } else { "Close" }}</button>
                     <Show when=move || work.is_open() && work.action.get() == "redrive">
                         <button class="button" type="button" id="bulk-try" disabled=move || !session.is_signed_in() on:click=move |_| work.run(true)>"Try without sending"</button>
                     </Show>
                     <Show when=move || work.is_open()>
-                        <button class="button grave" type="button" id="bulk-confirm" disabled=move || !session.is_signed_in() on:click=move |_| work.run(false)>{move || title.get()}</button>
+                        <button class="button grave" type="button" id="bulk-confirm" disabled=move || !session.is_signed_in() on:click=move |_| work.run(false)>{move || if work.action.get() == "redrive" { "Redrive them" } else { "Discard them" }}</button>
                     </Show>
                 </div>
             </Dialog>

@@ -52,7 +52,7 @@ pub(super) fn List(orders: Orders) -> impl IntoView {
             orders.draw();
         }
         if list.scroll_top() + 3 * list.client_height() > list.scroll_height() {
-            orders.load(false);
+            orders.read_on();
         }
     };
     let show_newest = move |_| {
@@ -110,7 +110,7 @@ fn Nothing(orders: Orders) -> impl IntoView {
             <Show
                 when=move || orders.filter.with(|filter| *filter == Filter::default())
                 fallback=move || view! {
-                    <Show when=move || orders.next.with(Option::is_some) fallback=|| view! {
+                    <Show when=move || orders.has_more.get() fallback=|| view! {
                         <h2>"No order fits"</h2>
                         <p><A href="/orders">"Show all orders"</A></p>
                     }>

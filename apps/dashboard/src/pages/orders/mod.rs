@@ -7,7 +7,7 @@ mod row;
 
 use std::time::Duration;
 
-use dashboard_model::{Filter, Listing};
+use dashboard_model::{Filter, Listing, Next};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use sagaline_views::{Feed, Order};
@@ -52,10 +52,13 @@ struct Orders {
     still_until_ms: StoredValue<f64>,
     scrolled: RwSignal<f64>,
     height: RwSignal<f64>,
-    next: RwSignal<Option<String>>,
+    /// There may be older orders than those that were read.
+    has_more: RwSignal<bool>,
     /// Pages asked for since somebody wanted something.
     pages: StoredValue<usize>,
     loading: StoredValue<bool>,
+    /// Nobody told what happened for a while: what is known is to be read anew.
+    is_doubtful: StoredValue<bool>,
     /// Nothing more is on its way for what is looked for.
     is_settled: RwSignal<bool>,
     failure: RwSignal<Option<String>>,
@@ -74,9 +77,10 @@ impl Orders {
             still_until_ms: StoredValue::new(0.0),
             scrolled: RwSignal::new(0.0),
             height: RwSignal::new(900.0),
-            next: RwSignal::new(None),
+            has_more: RwSignal::new(false),
             pages: StoredValue::new(0),
             loading: StoredValue::new(false),
+            is_doubtful: StoredValue::new(false),
             is_settled: RwSignal::new(false),
             failure: RwSignal::new(None),
         }
@@ -154,14 +158,17 @@ impl Orders {
     }
 
     fn show(self) {
-        let (len, newer) = self
+        let (len, newer, has_more) = self
             .listing
-            .with_value(|listing| (listing.len(), listing.newer()));
+            .with_value(|listing| (listing.len(), listing.newer(), listing.has_more()));
         if self.len.get_untracked() != len {
             self.len.set(len);
         }
         if self.held_back.get_untracked() != newer {
             self.held_back.set(newer);
+        }
+        if self.has_more.get_untracked() != has_more {
+            self.has_more.set(has_more);
         }
         self.drawn.update(|drawn| *drawn += 1);
     }
@@ -169,7 +176,6 @@ impl Orders {
     /// Somebody looks for something else.
     fn begin(self, was_written: bool) {
         self.scrolled.set(0.0);
-        self.next.set(None);
         self.pages.set_value(0);
         self.is_settled.set(false);
         let filter = self.filter.get_untracked();
@@ -217,18 +223,45 @@ impl Orders {
         self.load(false);
     }
 
-    /// Loads a page: the first, or the one after the last. One at a time; what is asked for meanwhile follows.
+    /// Somebody has scrolled to the end of what has been read.
+    fn read_on(self) {
+        self.pages.set_value(0);
+        self.load(false);
+    }
+
+    /// Nobody has told what happened for a while.
+    fn read_anew(self) {
+        self.listing.update_value(Listing::doubt);
+        self.is_doubtful.set_value(true);
+        self.pages.set_value(0);
+        self.load(true);
+    }
+
+    /// Loads a page: the first, or the one after the last. One at a time.
     fn load(self, is_first: bool) {
         if self.loading.get_value() {
             return;
         }
-        let filter = self.filter.get_untracked();
-        let url = match (is_first, self.next.get_untracked()) {
-            (true, _) => first_page(&filter),
-            (false, Some(next)) => next,
-            (false, None) => return,
+        let is_anew = self.is_doubtful.get_value();
+        let filter = if is_anew {
+            Filter::default()
+        } else {
+            self.filter.get_untracked()
+        };
+        let next = match self.listing.with_value(|listing| listing.next().cloned()) {
+            _ if is_first || is_anew => Next::Top,
+            Some(next) => next,
+            None => return,
+        };
+        let is_first = next == Next::Top;
+        let url = match next {
+            Next::Top => first_page(&filter),
+            Next::Link(link) => link,
+            Next::Before(at) => format!("{}&before={at}", first_page(&filter)),
+            Next::End => return,
         };
         self.loading.set_value(true);
+        self.is_doubtful.set_value(false);
         spawn_local(async move {
             let page =
                 api::get_as::<Vec<Order>>(&format!("{READ_MODEL}{url}"), api::Sender::default())
@@ -236,23 +269,15 @@ impl Orders {
             if self.loading.try_set_value(false).is_some() {
                 return;
             }
-            // Asked for before somebody looked for something else: neither the answer nor a failure is of interest.
-            if self.filter.get_untracked() != filter {
+            // What was asked for before somebody looked for something else, or before the connection was lost, is of no interest.
+            let is_another = !is_anew && self.filter.get_untracked() != filter;
+            if is_another || self.is_doubtful.get_value() {
                 return self.load(true);
             }
             match page {
-                Ok(page) => {
-                    self.failure.set(None);
-                    self.listing.update_value(|listing| {
-                        for order in page.items {
-                            listing.tell(order.into_state());
-                        }
-                    });
-                    self.next.set(page.next);
-                    self.draw();
-                    self.fill();
-                }
+                Ok(page) => self.take_page(page, is_first, is_anew),
                 Err(failure) => {
+                    self.is_doubtful.set_value(is_anew);
                     self.failure.set(Some(failure.what));
                     self.is_settled.set(true);
                 }
@@ -260,13 +285,35 @@ impl Orders {
         });
     }
 
-    /// Goes on until the screen is full.
-    fn fill(self) {
+    fn take_page(self, page: api::Page<Vec<Order>>, is_first: bool, is_anew: bool) {
+        self.failure.set(None);
+        let states = page.items.into_iter().map(Order::into_state).collect();
+        self.listing.update_value(|listing| {
+            if is_anew {
+                listing.read_anew(states, page.next);
+            } else {
+                listing.read(states, page.next);
+            }
+        });
+        let before = self.len.get_untracked();
+        self.draw();
+        if is_anew
+            && self
+                .filter
+                .with_untracked(|filter| *filter != Filter::default())
+        {
+            return self.load(true);
+        }
+        self.fill(is_first || before < self.len.get_untracked());
+    }
+
+    /// Goes on until the screen is full, and until there is something that was not known before.
+    fn fill(self, is_more: bool) {
         let pages = self.pages.get_value() + 1;
         self.pages.set_value(pages);
         let wanted = rows(self.height.get_untracked()) + SPARE_ROWS;
         let is_short = self.len.get_untracked() < wanted;
-        if is_short && self.next.with_untracked(Option::is_some) && pages < PAGES_MAX {
+        if (is_short || !is_more) && self.has_more.get_untracked() && pages < PAGES_MAX {
             self.load(false);
         } else {
             self.is_settled.set(true);
@@ -342,13 +389,14 @@ pub(crate) fn Orders() -> impl IntoView {
         orders.begin(was_written);
         now
     });
-    // After a lost connection the feed tells the latest again, but not for ever back: the list is read again as well.
+    // After a lost connection the feed tells the latest again, but not for ever back: the list is read again as well, and what nobody
+    // tells again is forgotten if that does not go back far enough.
     Effect::new(move |was_away: Option<bool>| match link.get() {
         Link::Lost | Link::Resting => true,
         Link::Connecting => was_away.unwrap_or(false),
         Link::Live => {
             if was_away == Some(true) {
-                orders.load(true);
+                orders.read_anew();
             }
             false
         }

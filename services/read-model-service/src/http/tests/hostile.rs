@@ -163,10 +163,13 @@ async fn documents_are_as_described() {
         let (status, answer) = command(&world, path, Vec::new()).await;
         assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
         world.deliver_published().await;
+        world.stats.remember(world.ports.clock.now(), Some(1));
+        world.stats.remember(world.ports.clock.now().next(), None);
         for (route, path) in [
             ("GET /orders", "/orders"),
             ("GET /orders/{orderId}", "/orders/o-1"),
             ("GET /stats", "/stats"),
+            ("GET /stats/history", "/stats/history"),
             ("GET /dead-letters", "/dead-letters"),
             ("GET /dead-letters/{deadLetterId}", "/dead-letters/letter-1"),
         ] {
@@ -194,6 +197,8 @@ async fn paths_queries_and_cursors_that_make_no_sense_are_refused_with_a_reason(
         "/orders?cursor=%F0%9F%92%A9",
         "/orders?cursor=OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTpv",
         "/orders?stalled=maybe",
+        "/orders?before=yesterday",
+        "/orders?before=1769860800",
         "/orders/%F0%9F%92%A9",
         "/orders/..%2f..%2fetc%2fpasswd",
         "/orders/o%0a1",
@@ -203,6 +208,10 @@ async fn paths_queries_and_cursors_that_make_no_sense_are_refused_with_a_reason(
         "/orders/stream?lastEventId=99999999999999999999",
         "/dead-letters?state=dead",
         "/dead-letters/%1b%5b2J",
+        "/stats/history?seconds=0",
+        "/stats/history?seconds=-1",
+        "/stats/history?seconds=1.5",
+        "/stats/history?seconds=99999999999999999999",
     ] {
         let (status, answer) = world.get(path).await;
         assert!(status.is_client_error(), "{path}: {status} {answer}");

@@ -3,6 +3,7 @@ use std::sync::atomic::Ordering;
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use sagaline_contracts::Event;
+use sagaline_views::History;
 
 use crate::testing::given::*;
 use crate::testing::{World, json, of_order};
@@ -56,6 +57,17 @@ async fn orders_come_in_pages_the_latest_update_first() {
     let pages = pages(&world, "/orders?limit=3").await;
     assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [3, 3, 1]);
     assert_eq!(pages.concat(), names((0..7).rev()));
+}
+
+#[tokio::test]
+async fn given_a_moment_then_pages_begin_with_what_was_updated_then_or_earlier() {
+    let world = with_orders(7).await;
+    let (_, order) = world.get("/orders/o-004").await;
+    let at = order["updatedAt"].as_str().unwrap();
+    let pages = pages(&world, &format!("/orders?limit=2&before={at}")).await;
+    assert_eq!(pages.concat(), names((0..5).rev()));
+    let (_, earlier) = world.get("/orders?before=1970-01-01T00:00:00Z").await;
+    assert_eq!(earlier, serde_json::json!([]));
 }
 
 #[tokio::test]
@@ -220,6 +232,43 @@ async fn stats_count_orders_throughput_latency_and_dead_letters() {
     assert_eq!(body["latencyMs"]["count"], 2);
     assert_eq!(body["deadLetters"]["waiting"], 1);
     assert!(body["projector"]["lagMs"].is_number());
+}
+
+#[tokio::test]
+async fn given_samples_of_busy_and_idle_times_then_the_history_tells_both_even_without_the_store() {
+    let world = World::new();
+    world.stats.remember(world.ports.clock.now(), None);
+    while world.stats.counts.scan_page(&*world.store).await.unwrap() {}
+    world.project(&happy()).await;
+    world.project(&of_order(&happy()[..2], "o-2")).await;
+    world.clock.advance(1);
+    world.stats.remember(world.ports.clock.now(), Some(3));
+    world.clock.advance(30);
+    world.stats.remember(world.ports.clock.now(), Some(0));
+    world.clock.advance(2);
+    world.store.is_down.store(true, Ordering::Relaxed);
+    let (status, body) = world.get("/stats/history").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(body["everyMs"], 5_000);
+    let history: History = serde_json::from_value(body).unwrap();
+    let told: Vec<_> = history
+        .samples
+        .iter()
+        .map(|it| (it.age_ms, it.created, it.finished, it.in_flight))
+        .collect();
+    let expected = [
+        (33_000, 0.0, 0.0, None),
+        (32_000, 0.4, 0.2, Some(1)),
+        (2_000, 0.0, 0.0, Some(1)),
+    ];
+    assert_eq!(told, expected);
+    let letters = history.samples.iter().map(|it| it.dead_letters);
+    assert_eq!(letters.collect::<Vec<_>>(), [None, Some(3), Some(0)]);
+    let halves = history.samples.iter().map(|it| it.p50_ms.is_some());
+    assert_eq!(halves.collect::<Vec<_>>(), [false, true, true]);
+    assert_eq!(history.samples[1].confirmed, Some(1));
+    let (_, latest) = world.get("/stats/history?seconds=10").await;
+    assert_eq!(latest["samples"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
