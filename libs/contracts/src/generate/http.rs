@@ -1,10 +1,13 @@
 //! What may come over HTTP: bodies that are what they should be, that nearly are, and that are anything.
 
+use std::collections::BTreeMap;
+
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::text;
 
@@ -64,6 +67,17 @@ pub fn content_type() -> impl Strategy<Value = Option<&'static str>> {
             .prop_map(Some),
         2 => select(others.to_vec()).prop_map(Some),
     ]
+}
+
+/// What an object says in its fields, whatever is in those that cannot be read: readers skip what they do not know, and do not ask
+/// whether it is text.
+pub fn said(body: &[u8]) -> Value {
+    let text = String::from_utf8_lossy(body);
+    let fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(&text).unwrap_or_default();
+    let readable = fields
+        .into_iter()
+        .filter_map(|(name, raw)| Some((name, serde_json::from_str(raw.get()).ok()?)));
+    Value::Object(readable.collect())
 }
 
 /// JSON that is not what is expected, whatever that is.

@@ -2,6 +2,7 @@
 
 mod commands;
 mod hostile;
+mod hostile_commands;
 mod letters;
 mod listing;
 mod streams;
