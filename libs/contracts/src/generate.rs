@@ -1,4 +1,6 @@
-//! Any event that the contract allows, for tests: valid, and as odd as that permits.
+//! Any event that the contract allows, for tests: valid, and as odd as that permits. And bodies of requests.
+
+mod http;
 
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -13,6 +15,8 @@ use crate::payload::{
     RedriveAction, RedriveRequested, ReservedItem, RetryRequested, ShippingFailed, Shortage, Step,
 };
 use crate::{Event, EventId, EventType, Money, OrderId, Payload, Sku, Timestamp};
+
+pub use http::{body, content_type, said};
 
 /// So many cases per property, or as many as `PROPTEST_CASES` says: `scripts/fuzz` has the time for more.
 pub fn cases(usual: u32) -> ProptestConfig {

@@ -11,6 +11,8 @@ use crate::stack::{Addresses, Stack};
 /// How long an order may take to its outcome in a test.
 pub const OUTCOME_LIMIT: Duration = Duration::from_secs(40);
 const POLL: Duration = Duration::from_millis(25);
+/// More than any test lists.
+const LISTED_MAX: usize = 100_000;
 
 /// A user of the pipeline, and an operator when it has a token.
 #[derive(Debug, Clone)]
@@ -93,6 +95,26 @@ impl Client {
         let status = response.status();
         let text = response.text().await?;
         Ok((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
+    }
+
+    /// Everything that the read model lists at this path, page by page.
+    pub async fn listed(&self, path: &str) -> Result<Vec<Value>> {
+        let mut rows = Vec::new();
+        let mut next = Some(path.to_owned());
+        while let Some(path) = next {
+            let url = format!("{}{path}", self.addresses.read_model);
+            let mut request = self.http.get(&url).timeout(Duration::from_secs(30));
+            if let Some(token) = &self.token {
+                request = request.bearer_auth(token);
+            }
+            let response = request.send().await?.error_for_status()?;
+            let link = response.headers().get("link");
+            next = link.and_then(|link| next_page(link.to_str().ok()?));
+            let page: Vec<Value> = serde_json::from_str(&response.text().await?)?;
+            rows.extend(page);
+            anyhow::ensure!(rows.len() <= LISTED_MAX, "{url} does not come to an end");
+        }
+        Ok(rows)
     }
 
     async fn get(&self, url: String) -> Result<Answer> {
@@ -187,6 +209,17 @@ impl Client {
         what: &str,
         wanted: impl Fn(&Value) -> bool,
     ) -> Result<Value> {
+        self.until_within(id, what, OUTCOME_LIMIT, wanted).await
+    }
+
+    /// The same with another limit.
+    pub async fn until_within(
+        &self,
+        id: &str,
+        what: &str,
+        limit: Duration,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Result<Value> {
         let mut last = Value::Null;
         let polled = async {
             loop {
@@ -200,10 +233,10 @@ impl Client {
                 tokio::time::sleep(POLL).await;
             }
         };
-        match tokio::time::timeout(OUTCOME_LIMIT, polled).await {
+        match tokio::time::timeout(limit, polled).await {
             Ok(projection) => Ok(projection),
             Err(_) => bail!(
-                "order {id} is not {what} after {OUTCOME_LIMIT:?}: {}",
+                "order {id} is not {what} after {limit:?}: {}",
                 summary(&last)
             ),
         }
@@ -222,6 +255,12 @@ impl Client {
         self.until(id, outcome, |order| order["outcome"] == outcome)
             .await
     }
+}
+
+/// The path of the next page in `</audit?cursor=…>; rel="next"`.
+fn next_page(link: &str) -> Option<String> {
+    let (path, _) = link.strip_prefix('<')?.split_once(">; rel=\"next\"")?;
+    Some(path.to_owned())
 }
 
 /// The names of a projection's events, in the timeline's order.

@@ -14,6 +14,7 @@ use crate::invariants::TOPICS;
 const LIMIT: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(100);
 
+const READ_MODEL: &str = "read-model-service";
 /// What each service consumes, besides `ops.RedriveRequested.v1`; see docs/saga.md. The read model consumes everything.
 const CONSUMED: [(&str, &[&str]); 4] = [
     (
@@ -60,6 +61,29 @@ fn consumed(group: &str) -> Vec<&'static str> {
         .iter()
         .find(|(known, _)| *known == group)
         .map_or_else(|| TOPICS.to_vec(), |(_, topics)| topics.to_vec())
+}
+
+/// The topics that participants consume, each once.
+pub(crate) fn topics_of_participants() -> Vec<&'static str> {
+    let mut topics: Vec<&str> = CONSUMED
+        .iter()
+        .flat_map(|(_, topics)| *topics)
+        .copied()
+        .collect();
+    topics.sort_unstable();
+    topics.dedup();
+    topics
+}
+
+/// Who consumes a topic: participants, and the read model.
+pub(crate) fn consumers_of(topic: &str) -> Vec<&'static str> {
+    let participants = CONSUMED
+        .iter()
+        .filter(|(_, topics)| topics.contains(&topic));
+    let mut consumers: Vec<&str> = participants.map(|(name, _)| *name).collect();
+    consumers.push(READ_MODEL);
+    consumers.sort_unstable();
+    consumers
 }
 
 type Place = (String, i32);

@@ -13,6 +13,7 @@ pub mod lag;
 pub mod load;
 mod mongo;
 mod mount;
+pub mod operators;
 mod outcomes;
 mod ports;
 mod process;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use reqwest::StatusCode;
 use serde_json::Value;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -23,6 +24,15 @@ const CANCELLED: u64 = 25;
 
 /// Makes the body of the n-th order; it has an `orderId`.
 pub type MakeOrder = Arc<dyn Fn(u64) -> Value + Send + Sync>;
+
+/// An order that was answered.
+#[derive(Debug, Clone)]
+pub struct Placed {
+    /// Its number in the load, from 0 on.
+    pub number: u64,
+    /// Its body.
+    pub order: Value,
+}
 
 /// What became of the requests.
 #[derive(Debug, Clone, Default)]
@@ -47,12 +57,32 @@ pub struct Load {
 impl Load {
     /// Begins to place `per_second` orders.
     pub fn start(client: &Client, per_second: u32, make: MakeOrder) -> Self {
+        Self::begin(client, per_second, make, None)
+    }
+
+    /// The same, and tells of every order that is answered.
+    pub fn start_and_tell(
+        client: &Client,
+        per_second: u32,
+        make: MakeOrder,
+        tell: UnboundedSender<Placed>,
+    ) -> Self {
+        Self::begin(client, per_second, make, Some(tell))
+    }
+
+    fn begin(
+        client: &Client,
+        per_second: u32,
+        make: MakeOrder,
+        tell: Option<UnboundedSender<Placed>>,
+    ) -> Self {
         let (sender, answered) = watch::channel(Answered::default());
         let (stop, stopped) = watch::channel(false);
         let customers = Customers {
             client: client.clone(),
             answered: Arc::new(sender),
             make,
+            tell,
         };
         let task = tokio::spawn(customers.order(per_second, stopped));
         Self {
@@ -102,6 +132,7 @@ struct Customers {
     client: Client,
     answered: Arc<watch::Sender<Answered>>,
     make: MakeOrder,
+    tell: Option<UnboundedSender<Placed>>,
 }
 
 impl Customers {
@@ -123,6 +154,7 @@ impl Customers {
                 client: self.client.clone(),
                 answered: Arc::clone(&self.answered),
                 body: (self.make)(number),
+                tell: self.tell.clone(),
             };
             self.answered.send_modify(|answered| answered.waiting += 1);
             customers.spawn(async move {
@@ -139,6 +171,7 @@ struct Customer {
     client: Client,
     answered: Arc<watch::Sender<Answered>>,
     body: Value,
+    tell: Option<UnboundedSender<Placed>>,
 }
 
 impl Customer {
@@ -157,6 +190,11 @@ impl Customer {
             }
             answered.orders.push(id.clone());
         });
+        if let Some(tell) = &self.tell {
+            let order = self.body.clone();
+            // Who does not listen any more does not have to know.
+            tell.send(Placed { number, order }).ok();
+        }
         if number % CANCELLED == CANCELLED - 1 {
             // Whether it comes through, and whether in time, is one of the things that vary.
             let wish = self.client.compensate(&id, "releaseInventory");

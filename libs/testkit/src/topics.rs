@@ -38,7 +38,7 @@ impl TopicMessage {
     }
 }
 
-/// Publishes a raw message and waits for the acknowledgement.
+/// Publishes a raw message, once, and waits for the acknowledgement.
 pub async fn produce(
     brokers: &str,
     topic: &str,
@@ -49,6 +49,8 @@ pub async fn produce(
         .set("bootstrap.servers", brokers)
         .set("partitioner", "murmur2_random")
         .set("message.max.bytes", "3000000")
+        // One that is sent again, for its acknowledgement was lost, stands there once all the same.
+        .set("enable.idempotence", "true")
         .create()?;
     let mut record: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(topic);
     record.key = key;

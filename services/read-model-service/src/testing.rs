@@ -148,7 +148,12 @@ impl World {
     }
 
     pub(crate) fn token(&self, role: &str) -> String {
-        let token = self.keys.mint("ann", role, Duration::from_mins(1)).unwrap();
+        self.token_of("ann", role)
+    }
+
+    /// Somebody's token.
+    pub(crate) fn token_of(&self, sub: &str, role: &str) -> String {
+        let token = self.keys.mint(sub, role, Duration::from_mins(1)).unwrap();
         format!("Bearer {token}")
     }
 

@@ -1,14 +1,16 @@
 //! The course of every drill: orders flow, something breaks, it is whole again, everything must come right.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use sagaline_testkit::client::Client;
-use sagaline_testkit::invariants::{Broken, TOPICS, verdict};
+use sagaline_testkit::invariants::{Broken, TOPICS, operated, verdict};
 use sagaline_testkit::lag::{self, Ends};
 use sagaline_testkit::load::{Answered, Load, MakeOrder};
+use sagaline_testkit::operators::{Operators, seed_of};
 use sagaline_testkit::stack::{SERVICES, Stack};
 use sagaline_testkit::topics::read_all;
 use serde_json::json;
@@ -16,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::fate::{Fate, order_id};
 use crate::report::Row;
-use crate::world::World;
+use crate::world::{OPERATOR, World};
 
 /// Orders per second: enough to have some in flight at every moment, few enough for a machine that does other things as well.
 pub const LOAD: u32 = 20;
@@ -26,6 +28,8 @@ const FLOW_LIMIT: Duration = Duration::from_mins(1);
 /// Nothing may take longer than this to come right.
 const RECOVERY_LIMIT: Duration = Duration::from_mins(2);
 const ANSWER_LIMIT: Duration = Duration::from_mins(1);
+/// Operators wait for what orders do, and for what waits behind dead letters.
+const OPERATORS_LIMIT: Duration = Duration::from_mins(3);
 
 /// When a fault began, and when it ended.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +54,9 @@ pub async fn drill(
     what: &str,
     fault: impl AsyncFnOnce(&mut Stack, &Load) -> Result<Fault>,
 ) -> Result<()> {
-    let load = Load::start(&world.client, LOAD, orders());
+    let operators = Operators::start(&world.operator, seed_of(what));
+    let ear = operators.ear().context("operators that do not listen")?;
+    let load = Load::start_and_tell(&world.client, LOAD, orders(), ear);
     world.outcomes.so_many_more(FLOWING, FLOW_LIMIT).await?;
     let fault = fault(&mut world.stack, &load).await?;
     let recovered = match recovered(world, &load, fault).await {
@@ -62,18 +68,26 @@ pub async fn drill(
         }
     };
     let answered = load.stop(ANSWER_LIMIT).await?;
+    let acts = operators.stop(OPERATORS_LIMIT).await?;
+    let actions = acts.count();
+    let note = format!(
+        "operators asked again {} times",
+        acts.asked_again + acts.refused
+    );
+    world.has_operated(acts);
     drained(world, &answered).await?;
     healthy(&world.client).await?;
     let row = Row {
         what: what.to_owned(),
         per_second: Some(LOAD),
         orders: 0,
+        actions: Some(actions),
         timed_out: 0,
         lasted: Some(fault.ended.duration_since(fault.began)),
         recovered: Some(recovered),
         lost: 0,
         doubled: 0,
-        note: String::new(),
+        note,
     };
     check(world, answered.orders, row).await
 }
@@ -174,20 +188,25 @@ pub async fn check(world: &mut World, orders: Vec<String>, row: Row) -> Result<(
     let found = verdict(&world.client, &world.known, &orders)
         .await
         .context("the invariants could not be checked")?;
-    let mut wrong = found.violations.clone().into_texts();
-    // An outage is no reason for a dead letter.
-    let letters = world.client.dead_letters().await?;
-    wrong.extend(
-        letters
-            .iter()
-            .map(|letter| format!("a dead letter: {letter}")),
-    );
+    // An outage is no reason for a dead letter: only poison is one.
+    let operated = operated(&world.operator, OPERATOR, &world.acts)
+        .await
+        .context("what operators did could not be checked")?;
+    let count = |kind| found.violations.count(kind) + operated.violations.count(kind);
+    let waited = operated.waited - std::mem::replace(&mut world.waited, operated.waited);
+    let mut note = row.note;
+    if waited > 0 {
+        write!(note, "; behind poison waited: {waited}")?;
+    }
     let row = Row {
         orders: orders.len(),
+        note,
         timed_out: found.timed_out,
-        lost: found.violations.count(Broken::Lost),
-        doubled: found.violations.count(Broken::Doubled),
+        lost: count(Broken::Lost),
+        doubled: count(Broken::Doubled),
         ..row
     };
+    let mut wrong = found.violations.into_texts();
+    wrong.extend(operated.violations.into_texts());
     world.report(row, &wrong)
 }

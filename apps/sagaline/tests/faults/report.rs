@@ -19,6 +19,8 @@ pub struct Row {
     pub per_second: Option<u32>,
     /// Orders that were answered with 201 or 200.
     pub orders: usize,
+    /// What operators asked for meanwhile and what was accepted of it: a command counts once, however often it was clicked.
+    pub actions: Option<usize>,
     /// Of these, those that ended cancelled because they took too long.
     pub timed_out: usize,
     /// How long the fault lasted.
@@ -51,7 +53,7 @@ impl Report {
         let why: String = why.chars().filter(|c| *c != '|').take(200).collect();
         let why = why.lines().next().unwrap_or_default();
         self.rows.push(format!(
-            "| {} | | | | | | **failed**: {why} |",
+            "| {} | | | | | | | | **failed**: {why} |",
             scenario.name
         ));
     }
@@ -73,8 +75,8 @@ impl Report {
             machine()
         )?;
         text.push_str(
-            "| what was done, while orders flowed | orders/s | orders answered | fault lasted, s | recovered after, s | lost | doubled | |\n\
-             |---|--:|--:|--:|--:|--:|--:|---|\n",
+            "| what was done, while orders flowed | orders/s | orders answered | operators' actions | fault lasted, s | recovered after, s | lost | doubled | |\n\
+             |---|--:|--:|--:|--:|--:|--:|--:|---|\n",
         );
         for row in &self.rows {
             writeln!(text, "{row}")?;
@@ -99,11 +101,13 @@ fn line(row: &Row) -> String {
         );
     }
     format!(
-        "| {} | {} | {} | {} | {} | {} | {} | {note} |",
+        "| {} | {} | {} | {} | {} | {} | {} | {} | {note} |",
         row.what,
         row.per_second
             .map_or_else(|| "–".to_owned(), |rate| rate.to_string()),
         row.orders,
+        row.actions
+            .map_or_else(|| "–".to_owned(), |actions| actions.to_string()),
         seconds(row.lasted),
         seconds(row.recovered),
         row.lost,

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use sagaline_testkit::client::Client;
 use sagaline_testkit::invariants::Known;
+use sagaline_testkit::operators::Acts;
 use sagaline_testkit::stack::{Backend, Stack};
 use sagaline_testkit::{DiskImage, Mount, Outcomes};
 
@@ -35,13 +36,22 @@ impl Grounds {
     }
 }
 
-/// A pipeline, an operator, and what is known of it.
+/// In whose name the operators work; nobody else does.
+pub const OPERATOR: &str = "otto";
+
+/// A pipeline, its operators, and what is known of it.
 pub struct World {
     grounds: Grounds,
     /// The pipeline.
     pub stack: Stack,
-    /// An operator.
+    /// An operator of the scenarios.
     pub client: Client,
+    /// The operators who work while things break.
+    pub operator: Client,
+    /// What they did.
+    pub acts: Acts,
+    /// Events that waited behind poison, as far as they were counted.
+    pub waited: usize,
     /// What the scenarios did.
     pub known: Known,
     /// Watches the topics.
@@ -78,11 +88,15 @@ impl World {
             (_, None) => Stack::start(Backend::Durable, binaries, &FLAGS).await?,
         };
         let client = Client::operator(&stack)?;
+        let operator = client.with_token(&stack.token(OPERATOR)?);
         let outcomes = Outcomes::watch(&client.addresses().kafka)?;
         Ok(Self {
             grounds,
             stack,
             client,
+            operator,
+            acts: Acts::default(),
+            waited: 0,
             known: Known::default(),
             outcomes,
             rows: Vec::new(),
@@ -99,6 +113,14 @@ impl World {
     /// The broker's address.
     pub fn kafka(&self) -> &str {
         &self.client.addresses().kafka
+    }
+
+    /// Takes over what operators did.
+    pub fn has_operated(&mut self, acts: Acts) {
+        for (sku, units) in &acts.restocked {
+            *self.known.restocked.entry(sku.clone()).or_default() += units;
+        }
+        self.acts.extend(acts);
     }
 
     /// Keeps a row for the table; something lost, doubled or wrong is a failure.

@@ -61,7 +61,9 @@ fn same(first: &Value, second: &Value) -> bool {
     ]
     .iter()
     .any(|kind| first["type"] == *kind);
-    if !command || !first["causationId"].is_null() {
+    // A decision about a dead letter names the death that it answers to.
+    let is_click = first["causationId"].is_null() || first["type"] == "ops.RedriveRequested.v1";
+    if !command || !is_click {
         return first == second;
     }
     let timeless = |event: &Value| {
@@ -82,4 +84,22 @@ pub(super) fn of_type<'a>(events: &'a Events, name: &'a str) -> impl Iterator<It
             .as_str()
             .is_some_and(|kind| kind.split('.').nth(1) == Some(name))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn two_clicks_are_the_same_event_at_two_times_and_two_effects_are_not() {
+        let event = |kind: &str, cause: Value, at: &str| json!({ "type": kind, "causationId": cause, "timestamp": at, "payload": {} });
+        let pair =
+            |kind, cause: Value| same(&event(kind, cause.clone(), "1"), &event(kind, cause, "2"));
+        assert!(pair("ops.RetryRequested.v1", Value::Null));
+        assert!(pair("ops.RedriveRequested.v1", json!("a death")));
+        assert!(!pair("ops.CompensationRequested.v1", json!("an event")));
+        assert!(!pair("order.OrderRetried.v1", json!("a command")));
+    }
 }

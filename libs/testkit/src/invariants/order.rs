@@ -74,11 +74,10 @@ fn check_books(
     let kept = payment["captured"].as_f64().unwrap_or(f64::NAN)
         - payment["refunded"].as_f64().unwrap_or(f64::NAN);
     let total = total.and_then(Value::as_f64).unwrap_or(f64::NAN);
-    let refunded_after_shipping = of_type(events, "PaymentRefunded").next().is_some();
-    let wanted = if shipped > 0 && !refunded_after_shipping {
-        total
-    } else {
-        kept
+    let wanted = match (shipped, is_paid_back(events)) {
+        (0, _) => kept,
+        (_, true) => 0.0,
+        (_, false) => total,
     };
     if (kept.abs() > 1e-6 && (kept - total).abs() > 1e-6) || (kept - wanted).abs() > 1e-6 {
         let what = format!("order {id}: {kept} is kept of {total}, shipped {shipped}: {payment}");
@@ -88,6 +87,16 @@ fn check_books(
         let what = format!("order {id} was not shipped, but {kept} is kept: {payment}");
         found.push(Broken::Wrong, what);
     }
+}
+
+/// Whether it was refunded in the attempt in which it was shipped: what earlier attempts paid back is another charge's.
+fn is_paid_back(events: &Events) -> bool {
+    let latest = |name| {
+        let attempts = of_type(events, name).map(|event| event["payload"]["attempt"].as_u64());
+        attempts.max().flatten()
+    };
+    let refunded = latest("PaymentRefunded");
+    refunded.is_some() && refunded >= latest("OrderShipped")
 }
 
 /// Nothing goes out unpaid, or twice.
@@ -184,6 +193,24 @@ mod tests {
             repeated(&twice, "PaymentAuthorized", "authId"),
             [("1".to_owned(), 2)]
         );
+    }
+
+    #[test]
+    fn what_an_earlier_attempt_paid_back_is_no_refund_of_what_was_shipped() {
+        let books = |refunded_in: u64, kept: u32| {
+            let refund = (
+                "payment.PaymentRefunded.v1",
+                json!({ "attempt": refunded_in }),
+            );
+            let shipped = ("shipping.OrderShipped.v1", json!({ "attempt": 2 }));
+            let payment = json!({ "captured": kept, "refunded": 0 });
+            let mut found = Violations::default();
+            let events = events(&[refund, shipped]);
+            check_books("o", &events, &payment, Some(&json!(10)), &mut found);
+            found.count(Broken::Wrong)
+        };
+        assert_eq!((books(1, 10), books(2, 0)), (0, 0));
+        assert_eq!((books(1, 0), books(2, 10)), (1, 1));
     }
 
     #[test]

@@ -198,6 +198,13 @@ impl World {
         self.broker.published.lock().iter().map(decode).collect()
     }
 
+    /// The events published since they were taken last.
+    pub(crate) fn take_published(&self) -> Vec<Event> {
+        let published = self.published();
+        self.broker.published.lock().clear();
+        published
+    }
+
     /// The events published once there are so many.
     pub(crate) async fn published_after(&self, count: usize) -> Vec<Event> {
         self.until(|| self.broker.published.lock().len() >= count)

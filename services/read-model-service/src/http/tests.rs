@@ -3,6 +3,7 @@
 mod commands;
 mod elsewhere;
 mod hostile;
+mod hostile_commands;
 mod letters;
 mod listing;
 mod streams;

@@ -397,6 +397,7 @@ async fn finish(world: &mut World, what: &str, orders: Vec<String>, note: String
         what: what.to_owned(),
         per_second: None,
         orders: orders.len(),
+        actions: None,
         timed_out: 0,
         lasted: None,
         recovered: None,

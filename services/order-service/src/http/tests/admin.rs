@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{failed, order, shipped, with};
 use crate::testing::{World, post, send};
 
-async fn cancelled_order(world: &World, routes: &axum::Router) {
+pub(super) async fn cancelled_order(world: &World, routes: &axum::Router) {
     post(
         routes,
         "/orders",

@@ -3,6 +3,7 @@
 mod admin;
 mod checkout;
 mod hostile;
+mod hostile_commands;
 mod place;
 mod show;
 
