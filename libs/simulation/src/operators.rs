@@ -20,6 +20,8 @@ use crate::world::World;
 
 /// How often an operator tries before he gives up.
 const TRIES_MAX: u32 = 60;
+/// How often a reader is cut off.
+const BREAKS_MAX: u32 = 8;
 /// How long an operator waits for an order to be there.
 const KNOWN_MAX: u32 = 100;
 
@@ -292,7 +294,11 @@ pub(crate) async fn watch(
         last_id: None,
         told: Vec::new(),
     };
+    let mut breaks = 0;
     loop {
+        // Who is cut off again and again does not get through a long timeline in time.
+        let break_after = if breaks < BREAKS_MAX { break_after } else { 0 };
+        breaks += 1;
         let reading = reader.read(&world, break_after);
         tokio::select! {
             biased;

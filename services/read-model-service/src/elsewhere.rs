@@ -5,8 +5,8 @@
 //! stored. Nothing is told before it is saved, so whoever is told finds it there. What this instance has projected itself comes by here as
 //! well and is told twice, which does no harm: a reader gets the events that it has not seen.
 //!
-//! An event is waited for whether anybody watches or not, and asked for only when somebody does: whoever comes between its
-//! publication and its save has to be told, too.
+//! An event is waited for whether anybody watches or not: whoever comes between its publication and its save has to be told, too. But an
+//! order that nobody watches is asked for once, when it is quiet, and is forgotten when everything is there.
 
 mod awaited;
 

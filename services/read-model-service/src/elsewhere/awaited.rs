@@ -10,6 +10,8 @@ use tokio::time::Instant;
 const FIRST: Duration = Duration::from_millis(10);
 /// And how long it is left alone at most when it did not have it.
 const LAST: Duration = Duration::from_secs(1);
+/// An order that nobody watches is looked at when it has been quiet for so long: once for all its events.
+const QUIET: Duration = Duration::from_secs(2);
 /// For so long an event is waited for. Whoever is to save it may have to take over partitions first.
 const KEPT: Duration = Duration::from_mins(5);
 /// So many events are waited for at most; of more, the oldest are given up.
@@ -30,7 +32,7 @@ pub(super) struct Awaited {
 struct Pending {
     events: Vec<EventId>,
     latest: Instant,
-    /// Where it stands in the queue. One that nobody watches stands nowhere.
+    /// Where it stands in the queue.
     due: Option<Instant>,
     pause: Duration,
 }
@@ -92,7 +94,7 @@ impl Awaited {
         self.queue.first().map(|(due, _)| *due)
     }
 
-    /// Up to `limit` orders whose look is due. One that nobody watches is not looked at until somebody does.
+    /// Up to `limit` orders whose look is due. One that nobody watches is looked at when it is quiet, so that what is there is not kept.
     pub(super) fn due(
         &mut self,
         now: Instant,
@@ -104,13 +106,17 @@ impl Awaited {
             && self.queue.first().is_some_and(|(due, _)| *due <= now)
             && let Some((_, order)) = self.queue.pop_first()
         {
-            if let Some(pending) = self.orders.get_mut(&order) {
-                pending.due = None;
-            }
-            if is_watched(&order) {
+            let Some(pending) = self.orders.get_mut(&order) else {
+                continue;
+            };
+            pending.due = None;
+            let quiet = pending.latest + QUIET;
+            if is_watched(&order) || now >= quiet {
                 orders.push(order);
             } else if sagaline_saga::planted!("nobody watches, nobody waits") {
                 self.forget(&order);
+            } else {
+                self.queue_at(&order, quiet);
             }
         }
         orders
@@ -222,20 +228,23 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_watches_is_kept_and_not_looked_at_until_somebody_comes() {
+    fn what_nobody_watches_is_looked_at_when_it_is_quiet_or_when_somebody_comes() {
         let (mut awaited, start) = (Awaited::default(), Instant::now());
         awaited.published(&order("o-1"), event("a"), start);
         awaited.published(&order("o-2"), event("b"), start);
         let soon = start + FIRST;
         assert_eq!(awaited.due(soon, 10, |_| false), []);
-        assert_eq!(awaited.next_due(), None);
+        assert_eq!(awaited.next_due(), Some(start + QUIET));
         awaited.watched(&order("o-2"), soon);
         assert_eq!(awaited.due(soon + FIRST, 10, all), [order("o-2")]);
+        awaited.looked(&order("o-2"), |_| true, soon);
+        awaited.published(&order("o-1"), event("c"), soon);
+        let none = |_: &OrderId| false;
+        assert_eq!(awaited.due(start + QUIET, 10, none), [], "not quiet yet");
+        assert_eq!(awaited.due(soon + QUIET, 10, none), [order("o-1")]);
+        awaited.looked(&order("o-1"), |_| false, soon);
         awaited.all_watched(soon);
-        assert_eq!(
-            awaited.due(soon + FIRST, 10, all),
-            [order("o-1"), order("o-2")]
-        );
+        assert_eq!(awaited.due(soon + FIRST, 10, all), [order("o-1")]);
     }
 
     #[test]
