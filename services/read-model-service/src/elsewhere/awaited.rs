@@ -101,6 +101,7 @@ impl Awaited {
         limit: usize,
         is_watched: impl Fn(&OrderId) -> bool,
     ) -> Vec<OrderId> {
+        self.give_up(now);
         let mut orders = Vec::new();
         while orders.len() < limit
             && self.queue.first().is_some_and(|(due, _)| *due <= now)

@@ -22,7 +22,7 @@ pub(super) fn Chart(
 ) -> impl IntoView {
     let stats = use_stats();
     let figures = StoredValue::new(figures);
-    let windows = move || {
+    let drawn = move || {
         // While nobody tells anything, time goes on.
         stats.now.track();
         let now_s = js_sys::Date::now() / 1_000.0;
@@ -36,9 +36,9 @@ pub(super) fn Chart(
         })
     };
     let lines = Memo::new(move |_| {
-        let windows = windows();
-        let axis = axis(windows.iter().flatten().map(|(_, value)| *value));
-        let paths: Vec<String> = windows
+        let samples_of = drawn();
+        let axis = axis(samples_of.iter().flatten().map(|(_, value)| *value));
+        let paths: Vec<String> = samples_of
             .iter()
             .map(|samples| path(samples, axis, window_s.get(), (WIDTH, HEIGHT)))
             .collect();
