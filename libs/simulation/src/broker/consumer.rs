@@ -131,15 +131,7 @@ impl SimConsumer {
                 continue;
             }
             let take = (log.len() - position).min(most - batch.len());
-            for (at, record) in log.iter().enumerate().skip(position).take(take) {
-                batch.push(Inbound {
-                    topic: Arc::clone(topics.name_of(slot)),
-                    partition: i32::try_from(topics.partition_of(slot)).unwrap_or(0),
-                    offset: i64::try_from(at).unwrap_or(0),
-                    key: record.key.clone(),
-                    value: record.value.clone(),
-                });
-            }
+            batch.extend(topics.inbound(slot, position, position + take));
             member.positions[slot] = position + take;
         }
         if !batch.is_empty() {

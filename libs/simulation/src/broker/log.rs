@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use foldhash::fast::FixedState;
 use sagaline_contracts::EventType;
+use sagaline_runtime::Inbound;
 
 /// A message as it was written.
 #[derive(Debug, Clone)]
@@ -107,6 +108,26 @@ impl Topics {
 
     pub(crate) fn log(&self, slot: usize) -> &[Record] {
         &self.slots[slot]
+    }
+
+    /// The messages of a slot from `from` to before `to`, as a client gets them.
+    pub(super) fn inbound(
+        &self,
+        slot: usize,
+        from: usize,
+        to: usize,
+    ) -> impl Iterator<Item = Inbound> {
+        let records = self.log(slot).iter().enumerate();
+        records
+            .skip(from)
+            .take(to.saturating_sub(from))
+            .map(move |(at, record)| Inbound {
+                topic: Arc::clone(self.name_of(slot)),
+                partition: i32::try_from(self.partition_of(slot)).unwrap_or(0),
+                offset: i64::try_from(at).unwrap_or(0),
+                key: record.key.clone(),
+                value: record.value.clone(),
+            })
     }
 
     /// Writes a message; gives its place.

@@ -61,19 +61,8 @@ impl SimReplay {
         let take = left.min(1 + env.broker_dice.index(most));
         self.places[at].1 = next + take;
         let state = self.cluster.state.lock();
-        let records = state.topics.log(slot).iter().enumerate();
-        let span = &self.spans[at];
-        let batch = records
-            .skip(next)
-            .take(take)
-            .map(|(offset_of, record)| Inbound {
-                topic: Arc::clone(&span.topic),
-                partition: span.partition,
-                offset: offset(offset_of),
-                key: record.key.clone(),
-                value: record.value.clone(),
-            });
-        Some(batch.collect())
+        let batch = state.topics.inbound(slot, next, next + take).collect();
+        Some(batch)
     }
 }
 

@@ -58,15 +58,7 @@ impl SimTail {
                 is_held_back = true;
                 continue;
             }
-            for (at, record) in log.iter().enumerate().skip(*next) {
-                batch.push(Inbound {
-                    topic: Arc::clone(topics.name_of(*slot)),
-                    partition: i32::try_from(topics.partition_of(*slot)).unwrap_or(0),
-                    offset: i64::try_from(at).unwrap_or(0),
-                    key: record.key.clone(),
-                    value: record.value.clone(),
-                });
-            }
+            batch.extend(topics.inbound(*slot, *next, log.len()));
             *next = log.len();
         }
         (batch, is_held_back)
