@@ -20,8 +20,8 @@ use sagaline_contracts::{EventType, Money, OrderId, Sku, Timestamp};
 use sagaline_embedded_broker::{BrokerConfig, EmbeddedBroker};
 use sagaline_runtime::kafka::{KafkaBroker, KafkaOptions};
 use sagaline_runtime::{
-    BatchHandler, Broker, ConsumerLoop, Inbound, LoopOptions, Outage, Outbound, Ports, Replay,
-    SilentHealth,
+    BatchHandler, Broker, ConsumerLoop, Inbound, LoopOptions, Outage, Outbound, Ports, Producer,
+    Replay, SilentHealth,
 };
 use sagaline_saga::{Clock, given};
 use sagaline_store::MemoryStore;
@@ -133,6 +133,14 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
     assert!(waited.await.is_ok(), "not within {LIMIT:?}: {what}");
 }
 
+/// On a busy machine a broker that has just been started may take longer than one publish waits.
+async fn publish(producer: &dyn Producer, messages: impl Fn() -> Vec<Outbound>) {
+    let published = tokio::time::timeout(LIMIT, async {
+        while producer.publish(messages()).await.is_err() {}
+    });
+    assert!(published.await.is_ok(), "not published within {LIMIT:?}");
+}
+
 async fn broker_with_topics() -> (ApacheKafka, KafkaBroker) {
     let kafka = ApacheKafka::start().await.unwrap();
     let broker = KafkaBroker::new(KafkaOptions::new(kafka.brokers()));
@@ -223,12 +231,7 @@ async fn an_outage_longer_than_the_patience_is_waited_out_and_nothing_is_left_ou
     kafka.kill_9().unwrap();
     ledger.down.store(false, Ordering::SeqCst);
     kafka.restart().await.unwrap();
-    // On a busy machine the broker may take longer than one publish waits.
-    while producer
-        .publish((100..200).map(message).collect())
-        .await
-        .is_err()
-    {}
+    publish(producer.as_ref(), || (100..200).map(message).collect()).await;
     until("everything is handled", || {
         ledger.handled.load(Ordering::SeqCst) >= 200
     })
@@ -341,7 +344,7 @@ async fn publishing_to_a_broker_that_is_away_is_an_outage_within_bounded_time() 
         tokio::time::timeout(Duration::from_secs(20), producer.publish(vec![message(2)])).await;
     assert!(failed.expect("bounded").is_err());
     kafka.restart().await.unwrap();
-    producer.publish(vec![message(2)]).await.unwrap();
+    publish(producer.as_ref(), || vec![message(2)]).await;
     let empty = Outbound {
         topic: "ops.RetryRequested.v1".into(),
         key: String::new(),
@@ -382,6 +385,21 @@ async fn topics_of_the_embedded_broker_are_read_from_their_beginning_to_where_th
     broker.ensure_topics(&topics, 6).await.unwrap();
     read_to_the_end(&broker).await;
     embedded.shutdown().await;
+}
+
+/// A broker shows a partition, and names its leader, a little before that leader knows that it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn topics_can_be_read_as_soon_as_they_are_created() {
+    const ROUNDS: usize = 12;
+    const TOPICS: usize = 5;
+    let (_kafka, broker) = broker_with_topics().await;
+    for round in 0..ROUNDS {
+        let names: Vec<String> = (0..TOPICS).map(|n| format!("new-{round}-{n}")).collect();
+        let topics: Vec<&str> = names.iter().map(String::as_str).collect();
+        broker.ensure_topics(&topics, 12).await.unwrap();
+        let replay = broker.replay(&topics).await.unwrap();
+        assert_eq!(replay.spans().len(), TOPICS * 12);
+    }
 }
 
 async fn read(replay: &mut dyn Replay) -> Vec<(Arc<str>, i32, i64)> {

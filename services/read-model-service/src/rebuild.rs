@@ -185,7 +185,7 @@ async fn rebuild_marked(
         blank::blank_all(store, collection, &claim).await?;
     }
     // Only now: whatever was projected before it was emptied was published before the topics' ends are looked up.
-    let replay = ports.broker.replay(&Projector::topics()).await?;
+    let replay = begin_replay(ports, &mut outages).await?;
     let messages = replay_all(replay, ports, patience).await?;
     // Before what is still empty is removed: a document of the audit keeps its version, and a late save finds another one.
     patiently!(outages, decisions::show_all(store).await);
@@ -199,6 +199,22 @@ async fn rebuild_marked(
     match patiently!(outages, claim.end(store).await) {
         Ending::Ended => Ok(messages),
         Ending::Superseded => Err(RebuildError::Superseded),
+    }
+}
+
+/// A broker that is away is waited for: everything is emptied by now, and to give up would leave nothing to see.
+async fn begin_replay(
+    ports: &Ports,
+    outages: &mut Patience,
+) -> Result<Box<dyn Replay>, RebuildError> {
+    loop {
+        match ports.broker.replay(&Projector::topics()).await {
+            Err(error @ BrokerError::Unavailable { .. }) => outages.wait_out(error.into()).await?,
+            begun => {
+                outages.renew();
+                return Ok(begun?);
+            }
+        }
     }
 }
 

@@ -26,6 +26,8 @@ async fn partitions_by_topic(config: ClientConfig) -> Result<HashMap<String, i32
         Ok(metadata
             .topics()
             .iter()
+            // One that is shown without any is being created.
+            .filter(|topic| !topic.partitions().is_empty())
             .map(|topic| {
                 (
                     topic.name().to_owned(),

@@ -10,15 +10,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use tokio::time::Instant;
 
 use super::{Quiet, settings};
 use crate::{BrokerError, Inbound, Replay, Span};
 
 const LIMIT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(100);
+/// How long a partition is given to find out who leads it, before it is asked again.
+const ELECTION_PAUSE: Duration = Duration::from_millis(50);
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 pub(super) type Reader = BaseConsumer<Quiet>;
@@ -133,6 +136,7 @@ pub(super) fn spans(reader: &Reader, topics: &[Arc<str>]) -> Result<Vec<Vec<Span
     let metadata = reader
         .fetch_metadata(None, LIMIT)
         .map_err(|error| BrokerError::unavailable("list its topics", error))?;
+    let give_up = Instant::now() + LIMIT;
     let mut by_topic = Vec::with_capacity(topics.len());
     for topic in topics {
         let known = metadata
@@ -144,8 +148,7 @@ pub(super) fn spans(reader: &Reader, topics: &[Arc<str>]) -> Result<Vec<Vec<Span
         })?;
         let mut of_topic = Vec::with_capacity(known.partitions().len());
         for partition in known.partitions() {
-            let (first, end) = reader
-                .fetch_watermarks(topic, partition.id(), LIMIT)
+            let (first, end) = watermarks(reader, topic, partition.id(), give_up)
                 .map_err(|error| BrokerError::unavailable("say where topics end", error))?;
             of_topic.push(Span {
                 topic: Arc::clone(topic),
@@ -157,6 +160,39 @@ pub(super) fn spans(reader: &Reader, topics: &[Arc<str>]) -> Result<Vec<Vec<Span
         by_topic.push(of_topic);
     }
     Ok(by_topic)
+}
+
+/// Where a partition begins and ends. That its leader is only being made or changed is waited out: a broker shows a new partition, and
+/// names who leads it, a little before that one knows; and a broker that is stopped hands its partitions on.
+fn watermarks(
+    reader: &Reader,
+    topic: &str,
+    partition: i32,
+    give_up: Instant,
+) -> Result<(i64, i64), KafkaError> {
+    loop {
+        match reader.fetch_watermarks(topic, partition, LIMIT) {
+            Err(error) if is_between_leaders(&error) && Instant::now() < give_up => {
+                std::thread::sleep(ELECTION_PAUSE);
+            }
+            done => return done,
+        }
+    }
+}
+
+fn is_between_leaders(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::NotLeaderForPartition
+                | RDKafkaErrorCode::LeaderNotAvailable
+                | RDKafkaErrorCode::ReplicaNotAvailable
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::FencedLeaderEpoch
+                | RDKafkaErrorCode::UnknownLeaderEpoch
+                | RDKafkaErrorCode::OffsetNotAvailable
+        )
+    )
 }
 
 /// The first message is waited for; the others of the batch are there already. Also gives the partitions that have no more.

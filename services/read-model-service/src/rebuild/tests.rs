@@ -252,6 +252,31 @@ async fn topics_that_have_lost_messages_are_not_rebuilt_from_unless_that_is_mean
     assert_eq!(outcomes[1].0, "rejected");
 }
 
+/// It has emptied everything by then: to give up would leave nothing to see until somebody starts another one.
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_goes_away_once_everything_is_emptied_is_waited_for() {
+    let world = World::new();
+    let events = happy();
+    world.project(&events).await;
+    let replayed = events.iter().map(|event| world.message(event)).collect();
+    world.broker.batches.lock().push_back(replayed);
+    let looks = [true, false, false, false, false, false];
+    world.broker.looks.lock().extend(looks);
+    let rebuilt = rebuild(&world.ports, RebuildOptions::by("ann")).await;
+    assert_eq!(rebuilt.unwrap().orders, 1);
+    assert_eq!(world.get("/orders/o-1").await.1, document(&events));
+    // But not for ever, for somebody waits for the end; and not at all while nothing is emptied.
+    world.broker.looks.lock().push_back(true);
+    world.broker.looks.lock().extend([false; 100]);
+    let rebuilt = rebuild(&world.ports, RebuildOptions::by("ann")).await;
+    assert!(matches!(rebuilt, Err(RebuildError::Outage(_))));
+    let left = world.broker.looks.lock().len();
+    assert!(left > 0 && left < 50, "{left} looks of 100 are left");
+    let rebuilt = rebuild(&world.ports, RebuildOptions::by("ann")).await;
+    assert!(matches!(rebuilt, Err(RebuildError::Broker(_))));
+    assert_eq!(world.broker.looks.lock().len(), left - 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_rebuild_without_a_store_says_so() {
     let world = World::new();

@@ -20,6 +20,8 @@ pub(crate) struct FakeBroker(Arc<Remembered>);
 pub(crate) struct Remembered {
     pub(crate) published: Mutex<Vec<Outbound>>,
     pub(crate) is_down: AtomicBool,
+    /// Whether the next looks at where topics end are answered; all are once this is empty.
+    pub(crate) looks: Mutex<VecDeque<bool>>,
     /// What a replay gives.
     pub(crate) batches: Mutex<VecDeque<Vec<Inbound>>>,
     /// Messages that the topics do not have any more.
@@ -65,7 +67,8 @@ impl Broker for FakeBroker {
     }
 
     async fn replay(&self, topics: &[&str]) -> Result<Box<dyn Replay>, BrokerError> {
-        if self.is_down.load(Ordering::Relaxed) {
+        let is_answered = self.looks.lock().pop_front().unwrap_or(true);
+        if !is_answered || self.is_down.load(Ordering::Relaxed) {
             return Err(BrokerError::unavailable(
                 "say where topics end",
                 "it is down",
