@@ -20,6 +20,7 @@ mod reach;
 mod text;
 mod token;
 mod tone;
+mod trail;
 
 pub use actions::{Action, Offer, offers};
 pub use behind::Behind;
@@ -39,3 +40,4 @@ pub use reach::Next;
 pub use text::{ago, count, duration, exact, rate, span_tick, tick};
 pub use token::Token;
 pub use tone::{Tone, label, outcome_label, outcome_tone, status_tone};
+pub use trail::{Act, trail};

@@ -99,10 +99,15 @@ impl Client {
 
     /// Everything that the read model lists at this path, page by page.
     pub async fn listed(&self, path: &str) -> Result<Vec<Value>> {
+        self.listed_by(&self.addresses.read_model, path).await
+    }
+
+    /// Everything that the service at this address lists at this path, page by page.
+    pub async fn listed_by(&self, service: &str, path: &str) -> Result<Vec<Value>> {
         let mut rows = Vec::new();
         let mut next = Some(path.to_owned());
         while let Some(path) = next {
-            let url = format!("{}{path}", self.addresses.read_model);
+            let url = format!("{service}{path}");
             let mut request = self.http.get(&url).timeout(Duration::from_secs(30));
             if let Some(token) = &self.token {
                 request = request.bearer_auth(token);

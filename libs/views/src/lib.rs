@@ -18,5 +18,5 @@ pub use order::{
 pub use stats::{
     ConsumerLag, History, Latency, Projector, Rates, Sample, Stats, Throughput, WaitingLetters,
 };
-pub use stock::Product;
+pub use stock::{Product, Restock};
 pub use time::Moment;

@@ -1,5 +1,7 @@
 //! `sagaline stock`: what is in stock, and more of it.
 
+mod restocks;
+
 use std::process::ExitCode;
 
 use sagaline_contracts::{Money, Sku};
@@ -29,6 +31,17 @@ pub(crate) struct StockArgs {
 enum Verb {
     /// Add to the stock of a SKU
     Restock(RestockArgs),
+    /// Show who added to the stock, and when
+    Restocks(restocks::RestocksArgs),
+}
+
+impl Verb {
+    const fn usage(&self) -> &'static str {
+        match self {
+            Self::Restock(_) => "the SKU comes after the verb: sagaline stock restock SKU QTY",
+            Self::Restocks(_) => "the SKU comes after the verb: sagaline stock restocks SKU",
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -66,10 +79,9 @@ pub(crate) async fn run(args: &StockArgs) -> anyhow::Result<ExitCode> {
     let mut out = args.common.out();
     let inventory = args.common.at.inventory()?;
     match (&args.verb, &args.sku) {
-        (Some(_), Some(_)) => {
-            anyhow::bail!("the SKU comes after the verb: sagaline stock restock SKU QTY")
-        }
+        (Some(verb), Some(_)) => anyhow::bail!("{}", verb.usage()),
         (Some(Verb::Restock(restock)), None) => add(&inventory, restock, &mut out).await?,
+        (Some(Verb::Restocks(args)), None) => restocks::show(&inventory, args, &mut out).await?,
         (None, Some(sku)) => {
             let answer = product(&inventory, sku).await?;
             show(&answer, vec![answer.parse()?], &mut out)?;

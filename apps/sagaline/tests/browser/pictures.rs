@@ -1,7 +1,9 @@
 //! Pictures of every view, to be looked at.
 
 use anyhow::Result;
+use reqwest::Method;
 use sagaline_testkit::topics::produce;
+use serde_json::json;
 
 use crate::World;
 use crate::browser::Browser;
@@ -27,6 +29,13 @@ pub async fn every_view_is_drawn_in_light_and_dark_and_on_a_narrow_screen(
     world.client.outcome_is(&retried, "CONFIRMED").await?;
     let refused = world.place("pictured", &[Fate::Refused]).await?;
     world.client.outcome_is(&refused, "CANCELLED").await?;
+    let inventory = &world.client.addresses().inventory;
+    let restock = format!("{inventory}/admin/products/LIMITED-1/restock");
+    let (status, answer) = world
+        .client
+        .send(Method::POST, &restock, Some(&json!({ "qty": 25 })))
+        .await?;
+    anyhow::ensure!(status.is_success(), "{status} {answer}");
     for n in 0..4 {
         let key = format!("pictured-poison-{n}");
         let value = format!("{{\"total\": \"many {n}\"}}");

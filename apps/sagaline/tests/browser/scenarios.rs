@@ -519,7 +519,19 @@ pub async fn stock_that_is_added_is_there_and_the_audit_names_who_acted(
         .until("seven more", &format!("{available} === {}", before + 7))
         .await?;
     browser.go("/audit").await?;
-    browser.shows("tbody", "ann").await
+    let recorded = "[...document.querySelectorAll('.entries tbody tr')].map((row) => row.textContent).filter((text) => text.includes('LIMITED-1'))";
+    browser
+        .until(
+            "the restock is recorded",
+            &format!("return {recorded}.length === 1"),
+        )
+        .await?;
+    let row = browser.run(&format!("return {recorded}[0]")).await?;
+    let row = row.as_str().context("no text")?;
+    for said in ["ann", "restock", "7 units more", "Accepted"] {
+        ensure!(row.contains(said), "{said:?} is not in {row:?}");
+    }
+    Ok(())
 }
 
 pub async fn a_lost_connection_heals_without_gap_or_double(

@@ -56,6 +56,29 @@ async fn restocking_is_an_operator_s_and_safe_to_repeat() {
 }
 
 #[tokio::test]
+async fn who_added_to_the_stock_is_shown_to_operators() {
+    let fake = Fake::start().await;
+    let restocks = "GET /admin/restocks?limit=1000";
+    let entry = json!({ "commandId": "c-1", "sku": "SKU-1", "qty": 5, "requestedBy": "bo\u{1b}b", "at": "2026-01-31T12:00:00.123456Z" });
+    fake.on(restocks, 200, &json!([entry]));
+    let line = ["stock", "restocks", "--inventory", fake.address()];
+    let ran = run(&line).await;
+    let row = ran.exits(0).lines().nth(1).unwrap();
+    let row: Vec<&str> = row.split_whitespace().collect();
+    assert_eq!(row[..2], ["2026-01-31", "12:00:00.123"]);
+    assert_eq!(row[3..], ["SKU-1", "5", "c-1"]);
+    assert!(!ran.stdout.contains('\u{1b}'), "{:?}", ran.stdout);
+    let asked = fake.asked_once(restocks);
+    assert_eq!(asked.operator().as_deref(), Some("ann"));
+
+    let his = "GET /admin/restocks?limit=1000&sku=SKU-1&requestedBy=bob";
+    fake.on(his, 200, &json!([]));
+    let asking = ["SKU-1", "--by", "bob"];
+    let ran = run(&[&line[..], &asking].concat()).await;
+    assert_eq!(ran.exits(0), "nobody has added to the stock\n");
+}
+
+#[tokio::test]
 async fn stats_are_shown_for_people_and_as_they_came() {
     let fake = Fake::start().await;
     let stats = json!({

@@ -117,8 +117,9 @@ impl World {
 
     /// Takes over what operators did.
     pub fn has_operated(&mut self, acts: Acts) {
-        for (sku, units) in &acts.restocked {
-            *self.known.restocked.entry(sku.clone()).or_default() += units;
+        for restock in &acts.restocks {
+            let restocked = self.known.restocked.entry(restock.sku.clone());
+            *restocked.or_default() += restock.units;
         }
         self.acts.extend(acts);
     }

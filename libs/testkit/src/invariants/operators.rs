@@ -10,8 +10,11 @@ use super::events::{Events, by_order, of_type};
 use super::letters::{self, Deaths};
 use super::{Broken, SETTLE_LIMIT, SETTLE_POLL, Violations, overtaken, read_published};
 use crate::client::Client;
-use crate::operators::{Accepted, Acts};
+use crate::operators::{Accepted, Acts, Restocked};
 use crate::topics::read_all;
+
+/// As many as the inventory service knows of a product.
+const RESTOCKS_KNOWN: usize = 50;
 
 /// What was looked at of what operators did, and what is wrong.
 #[derive(Debug, Default)]
@@ -39,6 +42,11 @@ async fn look(client: &Client, by: &str, acts: &Acts) -> Result<Operated> {
     let mut found = Violations::default();
     let audit = client.listed("/admin/audit?limit=100").await?;
     check_audit(by, acts, &audit, &mut found);
+    let inventory = &client.addresses().inventory;
+    let restocks = client
+        .listed_by(inventory, "/admin/restocks?limit=1000")
+        .await?;
+    check_restocks(by, &acts.restocks, &restocks, &mut found);
     let messages = read_published(client).await?;
     // What is wrong with events is told elsewhere.
     let events = by_order(&messages, &BTreeSet::new(), &mut Violations::default());
@@ -91,6 +99,47 @@ fn is_record_of(row: &Value, action: &Accepted) -> bool {
         && row["deadLetterId"].as_str() == action.letter.as_deref()
         && row["at"].as_str().is_some_and(|at| !at.is_empty())
         && row["outcome"] == "accepted"
+}
+
+/// Everything that was added to the stock is listed once, as it was asked for, and nothing else in this name.
+fn check_restocks(by: &str, asked: &[Restocked], listed: &[Value], found: &mut Violations) {
+    let mut of_product: HashMap<&str, usize> = HashMap::new();
+    let mut rows: HashMap<&str, Vec<&Value>> = HashMap::new();
+    for row in listed {
+        let sku = row["sku"].as_str().unwrap_or_default();
+        *of_product.entry(sku).or_default() += 1;
+        if row["requestedBy"] == by {
+            let id = row["commandId"].as_str().unwrap_or_default();
+            rows.entry(id).or_default().push(row);
+        }
+    }
+    // The service says that it forgets those before.
+    let is_full = |sku: &str| {
+        of_product
+            .get(sku)
+            .is_some_and(|rows| *rows >= RESTOCKS_KNOWN)
+    };
+    for restock in asked {
+        let recorded = rows.remove(restock.command_id.as_str()).unwrap_or_default();
+        let kind = match recorded.as_slice() {
+            [row]
+                if row["sku"] == restock.sku.as_str()
+                    && row["qty"] == restock.units
+                    && row["at"].as_str().is_some_and(|at| !at.is_empty()) =>
+            {
+                continue;
+            }
+            [] if is_full(&restock.sku) => continue,
+            [] => Broken::Lost,
+            [_] => Broken::Wrong,
+            _ => Broken::Doubled,
+        };
+        found.push(kind, format!("the list of {restock:?} is {recorded:?}"));
+    }
+    for row in rows.values().flatten() {
+        let what = format!("units were added that nobody was told of: {row}");
+        found.push(Broken::Doubled, what);
+    }
 }
 
 /// Each accepted retry made one more attempt, each refund paid back once, and nobody else began an attempt.
@@ -204,6 +253,33 @@ mod tests {
         let doubled = audited(&[row(&[]), second("accepted")]);
         assert_eq!(doubled.count(Broken::Doubled), 1);
         assert!(audited(&[row(&[]), second("rejected")]).0.is_empty());
+    }
+
+    #[test]
+    fn what_was_added_to_the_stock_is_listed_once_and_as_it_was_asked_for() {
+        let asked = |id: &str| Restocked {
+            command_id: id.to_owned(),
+            sku: "SKU-1".to_owned(),
+            units: 5,
+        };
+        let row = |id: &str, by: &str, qty: i64| json!({ "commandId": id, "sku": "SKU-1", "qty": qty, "requestedBy": by, "at": "2026-01-01T00:00:00.000000Z" });
+        let check = |rows: &[Value]| {
+            let mut found = Violations::default();
+            check_restocks("otto", &[asked("r-1")], rows, &mut found);
+            let of = |kind| found.count(kind);
+            (of(Broken::Lost), of(Broken::Wrong), of(Broken::Doubled))
+        };
+        let right = row("r-1", "otto", 5);
+        assert_eq!(check(&[right.clone(), row("r-9", "ann", 1)]), (0, 0, 0));
+        assert_eq!(check(&[]), (1, 0, 0));
+        assert_eq!(check(&[row("r-1", "ann", 5)]), (1, 0, 0));
+        assert_eq!(check(&[row("r-1", "otto", 4)]), (0, 1, 0));
+        assert_eq!(check(&[right.clone(), right.clone()]), (0, 0, 1));
+        assert_eq!(check(&[right, row("r-2", "otto", 5)]), (0, 0, 1));
+        // a product of which so many are known has forgotten older ones
+        let later: Vec<Value> = (0..50).map(|n| row(&format!("a-{n}"), "ann", 1)).collect();
+        assert_eq!(check(&later), (0, 0, 0));
+        assert_eq!(check(&later[1..]), (1, 0, 0));
     }
 
     fn effects(action: Accepted, list: &[(&str, &str, Value)]) -> Violations {

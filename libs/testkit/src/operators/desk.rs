@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
-use super::Acts;
 use super::ask::Click;
 use super::plan::{Chances, Task};
+use super::{Acts, Restocked};
 use crate::client::{Client, timeline};
 use crate::load::Placed;
 
@@ -221,10 +221,12 @@ impl Desk {
                 .all(|answer| answer["commandId"] == key.as_str()),
             "{key} is answered for another command: {answers:?}"
         );
-        self.note(|acts| {
-            acts.restocks += 1;
-            *acts.restocked.entry(sku.to_owned()).or_default() += units;
-        });
+        let restocked = Restocked {
+            command_id: key,
+            sku: sku.to_owned(),
+            units,
+        };
+        self.note(|acts| acts.restocks.push(restocked));
         Ok(())
     }
 }

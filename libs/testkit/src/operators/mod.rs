@@ -6,7 +6,6 @@ mod desk;
 mod letters;
 mod plan;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +35,17 @@ pub struct Accepted {
     pub letter: Option<String>,
 }
 
+/// Units that an operator added, however often they were asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restocked {
+    /// The id that it was answered with.
+    pub command_id: String,
+    /// The product.
+    pub sku: String,
+    /// How many.
+    pub units: i64,
+}
+
 /// A message that is no event.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Poison {
@@ -54,10 +64,8 @@ pub struct Poison {
 pub struct Acts {
     /// What was accepted of that which the audit tells of.
     pub accepted: Vec<Accepted>,
-    /// Units that were added, by SKU.
-    pub restocked: BTreeMap<String, i64>,
-    /// How many commands added them.
-    pub restocks: usize,
+    /// What was added to the stock.
+    pub restocks: Vec<Restocked>,
     /// Messages that are no events, acknowledged by the broker.
     pub poison: Vec<Poison>,
     /// Clicks that were refused (409) because the reader had not heard of another click of the same command yet.
@@ -71,16 +79,13 @@ pub struct Acts {
 impl Acts {
     /// How many actions were accepted.
     pub fn count(&self) -> usize {
-        self.accepted.len() + self.restocks
+        self.accepted.len() + self.restocks.len()
     }
 
     /// Takes over what others did.
     pub fn extend(&mut self, more: Self) {
         self.accepted.extend(more.accepted);
-        for (sku, units) in more.restocked {
-            *self.restocked.entry(sku).or_default() += units;
-        }
-        self.restocks += more.restocks;
+        self.restocks.extend(more.restocks);
         self.poison.extend(more.poison);
         self.refused += more.refused;
         self.asked_again += more.asked_again;

@@ -2,6 +2,7 @@
 
 mod products;
 mod restock;
+mod restocks;
 #[cfg(test)]
 mod tests;
 
@@ -11,10 +12,13 @@ use axum::Router;
 use axum::extract::FromRef;
 use sagaline_saga::Clock;
 use sagaline_service_kit::{AdminGate, Api as Routes, Problem};
-use sagaline_store::{Store, StoreError};
+use sagaline_store::{Store, StoreError, Stored};
 
-use crate::SERVICE;
 use crate::effects::StockEffects;
+use crate::{SERVICE, STOCK};
+
+/// Documents that are read at once.
+const PAGE: usize = 500;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -55,7 +59,22 @@ pub fn routes(
         restock::restock,
         restock::describe(),
     )
+    .get("/admin/restocks", restocks::list, restocks::describe())
     .with_state(api)
+}
+
+/// Shows every stock document, by SKU.
+async fn each_page(api: &Api, mut show: impl FnMut(&[Stored])) -> Result<(), Problem> {
+    let mut after: Option<String> = None;
+    loop {
+        let page = api.store.scan(STOCK, after.as_deref(), PAGE).await;
+        let page = page.map_err(|error| outage(&error))?;
+        show(&page);
+        match page.into_iter().next_back() {
+            Some(last) => after = Some(last.id),
+            None => return Ok(()),
+        }
+    }
 }
 
 /// The kit's middleware logs requests; this says what is behind the answer.

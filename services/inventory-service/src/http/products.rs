@@ -7,12 +7,9 @@ use sagaline_store::Stored;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Api, damaged, outage, unknown};
+use super::{Api, damaged, each_page, outage, unknown};
 use crate::STOCK;
 use crate::stock::StockDocument;
-
-/// Documents that are read at once.
-const PAGE: usize = 500;
 
 /// A product as the contract shows it.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -67,17 +64,12 @@ pub(super) fn describe_one() -> Operation {
 
 pub(super) async fn all(State(api): State<Api>) -> Result<Json<Vec<Product>>, Problem> {
     let mut products = Vec::new();
-    let mut after: Option<String> = None;
-    loop {
-        let page = api.store.scan(STOCK, after.as_deref(), PAGE).await;
-        let page = page.map_err(|error| outage(&error))?;
-        // One that is damaged does not hide the others; reading has logged it.
+    // One that is damaged does not hide the others; reading has logged it.
+    each_page(&api, |page| {
         products.extend(page.iter().filter_map(|stored| Product::read(stored).ok()));
-        match page.into_iter().next_back() {
-            Some(last) => after = Some(last.id),
-            None => return Ok(Json(products)),
-        }
-    }
+    })
+    .await?;
+    Ok(Json(products))
 }
 
 pub(super) async fn one(

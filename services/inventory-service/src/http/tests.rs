@@ -63,6 +63,14 @@ impl App {
             .await
     }
 
+    /// Asks as an operator.
+    async fn admin(&self, path: &str) -> (StatusCode, Value) {
+        let token = self.keys.mint("ana", "admin", Duration::from_mins(1));
+        let request =
+            Request::get(path).header(header::AUTHORIZATION, format!("Bearer {}", token.unwrap()));
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
     async fn restock(&self, sku: &str, key: Option<&str>, body: &Value) -> (StatusCode, Value) {
         let token = self
             .keys
@@ -218,6 +226,37 @@ async fn two_clicks_with_one_key_add_once_and_another_quantity_is_a_conflict() {
 }
 
 #[tokio::test]
+async fn operators_are_shown_who_added_what_the_newest_first() {
+    let app = app().await;
+    for (sku, key, qty) in [("SKU-2", "b", 1), ("LIMITED-1", "c", 2), ("SKU-2", "a", 3)] {
+        app.restock(sku, Some(key), &json!({ "qty": qty })).await;
+    }
+    // a second click is no second entry, and what was refused is none
+    app.restock("SKU-2", Some("a"), &json!({ "qty": 3 })).await;
+    app.restock("SKU-2", Some("a"), &json!({ "qty": 4 })).await;
+    app.restock("SKU-2", Some("z"), &json!({ "qty": 0 })).await;
+    let (status, entries) = app.admin("/admin/restocks").await;
+    assert_eq!(status, StatusCode::OK);
+    let entry = |sku: &str, key: &str, qty: u32| json!({ "commandId": key, "sku": sku, "qty": qty, "requestedBy": "ana", "at": "2026-01-31T12:00:00.000000Z" });
+    // all at the same moment here: by product and command
+    let all = [
+        entry("LIMITED-1", "c", 2),
+        entry("SKU-2", "a", 3),
+        entry("SKU-2", "b", 1),
+    ];
+    assert_eq!(entries, json!(all));
+    let (_, entries) = app.admin("/admin/restocks?sku=SKU-2&limit=1").await;
+    assert_eq!(entries, json!(all[1..2]));
+    let (_, entries) = app.admin("/admin/restocks?requestedBy=bob").await;
+    assert_eq!(entries, json!([]));
+    let (status, problem) = app.admin("/admin/restocks?limit=none").await;
+    assert_eq!(
+        (status, &problem["field"]),
+        (StatusCode::BAD_REQUEST, &json!("limit"))
+    );
+}
+
+#[tokio::test]
 async fn without_a_key_each_request_adds() {
     let app = app().await;
     for available in [6, 7] {
@@ -263,9 +302,8 @@ async fn a_key_must_be_short_and_printable() {
 }
 
 #[tokio::test]
-async fn only_an_admin_may_restock() {
+async fn only_an_admin_may_restock_or_see_who_did() {
     let app = app().await;
-    let path = "/admin/products/SKU-1/restock";
     let viewer = app
         .keys
         .mint("bob", "viewer", Duration::from_mins(1))
@@ -275,12 +313,16 @@ async fn only_an_admin_may_restock() {
         (Some("Bearer nonsense".to_owned()), StatusCode::UNAUTHORIZED),
         (Some(format!("Bearer {viewer}")), StatusCode::FORBIDDEN),
     ] {
-        let mut request = Request::post(path);
-        if let Some(value) = authorization {
-            request = request.header(header::AUTHORIZATION, value);
+        for mut request in [
+            Request::post("/admin/products/SKU-1/restock"),
+            Request::get("/admin/restocks"),
+        ] {
+            if let Some(value) = &authorization {
+                request = request.header(header::AUTHORIZATION, value);
+            }
+            let request = request.body(Body::from(r#"{"qty":1}"#)).unwrap();
+            assert_eq!(app.send(request).await.0, expected);
         }
-        let request = request.body(Body::from(r#"{"qty":1}"#)).unwrap();
-        assert_eq!(app.send(request).await.0, expected);
     }
     assert_eq!(app.document("SKU-1").await.counters().restocked, 0);
 }
@@ -306,6 +348,7 @@ async fn every_route_is_described_the_contract_s_are_there_and_answers_are_as_de
         "GET /products",
         "GET /products/{sku}",
         "POST /admin/products/{sku}/restock",
+        "GET /admin/restocks",
         "GET /health",
         "GET /healthz",
         "GET /metrics",
@@ -324,6 +367,14 @@ async fn every_route_is_described_the_contract_s_are_there_and_answers_are_as_de
         let complaints = complaints(&description, route, expected, &answer);
         assert_eq!(complaints, Vec::<String>::new(), "{path}: {answer}");
     }
+    app.restock("SKU-1", Some("k"), &json!({ "qty": 1 })).await;
+    let (status, answer) = app.admin("/admin/restocks").await;
+    let complaints = complaints(&description, "GET /admin/restocks", 200, &answer);
+    assert_eq!(
+        (status.as_u16(), complaints),
+        (200, Vec::<String>::new()),
+        "{answer}"
+    );
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use sagaline_contracts::Timestamp;
-use sagaline_service_kit::Problem;
+use sagaline_service_kit::{Problem, page_limit};
 use sagaline_store::{ListQuery, Rank, Store, Stored};
 use serde_json::value::RawValue;
 
@@ -53,7 +53,7 @@ impl Listing<'_> {
         store: &dyn Store,
         keep: impl Fn(&Stored) -> bool + Send,
     ) -> Result<Page, Problem> {
-        let limit = parse_limit(self.limit)?;
+        let limit = page_limit(self.limit, LIMIT_DEFAULT, LIMIT_MAX)?;
         let mut after = match (self.cursor, self.before) {
             (Some(cursor), _) => Some(parse_cursor(cursor)?),
             (None, before) => before.map(parse_before).transpose()?,
@@ -113,21 +113,6 @@ pub(super) fn parse_flag(name: &'static str, text: Option<&str>) -> Result<Optio
             .map_err(|_| Problem::bad_request(name, "must be true or false"))
     };
     text.map(parse).transpose()
-}
-
-fn parse_limit(limit: Option<&str>) -> Result<usize, Problem> {
-    let Some(text) = limit else {
-        return Ok(LIMIT_DEFAULT);
-    };
-    let is_positive =
-        text.bytes().all(|byte| byte.is_ascii_digit()) && text.bytes().any(|byte| byte != b'0');
-    if !is_positive {
-        return Err(Problem::bad_request("limit", "must be a positive number"));
-    }
-    // Whoever asks for more gets what there is on a page.
-    Ok(text
-        .parse()
-        .map_or(LIMIT_MAX, |limit: usize| limit.min(LIMIT_MAX)))
 }
 
 fn parse_cursor(cursor: &str) -> Result<Rank, Problem> {
