@@ -265,7 +265,12 @@ pub(crate) async fn poison(world: Arc<World>, poison: Poison) -> Result<()> {
 
 /// Makes the read model anew.
 pub(crate) async fn rebuild(world: Arc<World>) -> Result<()> {
-    let authorization = format!("Bearer {}", world.token);
+    rebuild_with(&world, &world.token).await
+}
+
+/// The same with this token.
+pub(crate) async fn rebuild_with(world: &World, token: &str) -> Result<()> {
+    let authorization = format!("Bearer {token}");
     let request = post(
         "/admin/rebuild",
         &[("authorization", &authorization)],

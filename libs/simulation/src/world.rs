@@ -33,6 +33,9 @@ pub(crate) struct World {
     pub(crate) keys: JwtKeys,
     /// An operator's token.
     pub(crate) token: String,
+    /// The token of who checks the world. A rebuild is known by who asked for it and when, and a clock that steps back may show an
+    /// operator's moment a second time.
+    pub(crate) checker_s_token: String,
 }
 
 impl World {
@@ -47,6 +50,7 @@ impl World {
         // A clock that stands still: tokens are no part of what is simulated.
         let keys = JwtKeys::with_clock(&secret, Arc::new(|| 1_767_225_600));
         let token = keys.mint("operator", "admin", Duration::from_hours(24))?;
+        let checker_s_token = keys.mint("checker", "admin", Duration::from_hours(24))?;
         Ok(Arc::new(Self {
             cluster: Cluster::new(Arc::clone(&env), Arc::clone(&shelf), partitions),
             shelf,
@@ -58,6 +62,7 @@ impl World {
             follow_others: plan.has_several_read_models(),
             keys,
             token,
+            checker_s_token,
             env,
         }))
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use serde_json::Value;
 
-use crate::operators::rebuild;
+use crate::operators::rebuild_with;
 use crate::version::known_today;
 use crate::world::World;
 
@@ -15,7 +15,7 @@ const SHOWN: usize = 1_500;
 /// Makes the read model of a world at rest anew, and compares.
 pub(crate) async fn compare(world: &Arc<World>) -> Result<()> {
     let before = export(world).await?;
-    rebuild(Arc::clone(world)).await?;
+    rebuild_with(world, &world.checker_s_token).await?;
     if read_model_service::is_rebuild_unfinished(&*world.shelf).await? {
         world
             .env
