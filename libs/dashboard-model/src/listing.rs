@@ -173,6 +173,11 @@ impl Listing {
         *self.reach.next() != Next::End
     }
 
+    /// Whether there may be more than the list has room for.
+    pub fn is_full(&self) -> bool {
+        self.has_more() && self.next().is_none()
+    }
+
     /// The next page of what is looked for, and the link to the one behind it.
     pub fn read(&mut self, page: Vec<State>, link: Option<String>) {
         self.reach.read(end(&page), link);

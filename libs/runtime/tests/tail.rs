@@ -16,10 +16,12 @@ use rdkafka::client::DefaultClientContext;
 use sagaline_contracts::EventType;
 use sagaline_embedded_broker::{BrokerConfig, EmbeddedBroker};
 use sagaline_runtime::kafka::{KafkaBroker, KafkaOptions};
-use sagaline_runtime::{Broker, Inbound, Outbound, Tail};
+use sagaline_runtime::{Broker, Consumer, Inbound, Outbound, Tail};
 use sagaline_testkit::ApacheKafka;
 
 const LIMIT: Duration = Duration::from_mins(1);
+/// Well below the saga's timeout of half a minute.
+const SOON: Duration = Duration::from_secs(20);
 const GROUP: &str = "test-group";
 const TOPICS: [EventType; 2] = [EventType::OrderCreated, EventType::OrderShipped];
 
@@ -31,12 +33,22 @@ fn message(n: usize) -> Outbound {
     }
 }
 
+/// On a busy machine a broker that has just been started may take longer than one publish waits.
 async fn publish(broker: &KafkaBroker, numbers: std::ops::Range<usize>) {
-    let producer = broker.producer("test").await.unwrap();
-    producer
-        .publish(numbers.map(message).collect())
+    let publishing = async {
+        loop {
+            if let Ok(producer) = broker.producer("test").await
+                && let Ok(()) = producer
+                    .publish(numbers.clone().map(message).collect())
+                    .await
+            {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(LIMIT, publishing)
         .await
-        .unwrap();
+        .expect("bounded");
 }
 
 /// Reads so many messages.
@@ -65,16 +77,22 @@ fn numbers(messages: &[Inbound]) -> Vec<usize> {
 /// A member of the group handles so many messages, and commits them.
 async fn work_off(broker: &KafkaBroker, topics: &[&str], count: usize) {
     let mut member = broker.consumer(GROUP, topics).await.unwrap();
+    handle(&mut *member, count, LIMIT).await;
+    member.close(LIMIT).await;
+}
+
+/// Handles so many messages, or more.
+async fn handle(member: &mut dyn Consumer, count: usize, limit: Duration) -> Vec<Inbound> {
     let working = async {
-        let mut done = 0;
-        while done < count {
+        let mut done = Vec::new();
+        while done.len() < count {
             let batch = member.next().await.unwrap().unwrap();
             member.done(&batch).await;
-            done += batch.len();
+            done.extend(batch);
         }
+        done
     };
-    tokio::time::timeout(LIMIT, working).await.expect("bounded");
-    member.close(LIMIT).await;
+    tokio::time::timeout(limit, working).await.expect("bounded")
 }
 
 async fn read_what_comes(broker: &KafkaBroker) -> Box<dyn Tail> {
@@ -146,6 +164,24 @@ async fn what_kafka_gets_from_now_on_is_read_through_a_crash_and_with_partitions
     let messages = read(&mut *tail, 100).await;
     assert_eq!(numbers(&messages), (500..600).collect::<Vec<_>>());
     assert!(messages.iter().any(|message| message.partition >= 3));
+}
+
+/// What is published there waits as long as nobody in the group knows of them, and an order waits only for the saga's timeout.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_soon_reads_partitions_that_its_topics_get_while_it_works() {
+    let kafka = ApacheKafka::start().await.unwrap();
+    let broker = KafkaBroker::new(KafkaOptions::new(kafka.brokers()));
+    let topics = TOPICS.map(EventType::as_str);
+    broker.ensure_topics(&topics, 3).await.unwrap();
+    publish(&broker, 0..100).await;
+    let mut member = broker.consumer(GROUP, &topics).await.unwrap();
+    handle(&mut *member, 100, LIMIT).await;
+    more_partitions(&kafka.brokers(), 8).await;
+    publish(&broker, 100..200).await;
+    let messages = handle(&mut *member, 100, SOON).await;
+    assert_eq!(numbers(&messages), (100..200).collect::<Vec<_>>());
+    assert!(messages.iter().any(|message| message.partition >= 3));
+    member.close(LIMIT).await;
 }
 
 async fn more_partitions(brokers: &str, count: usize) {

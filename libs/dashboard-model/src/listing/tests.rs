@@ -235,8 +235,10 @@ fn given_a_full_list_when_one_scrolls_down_then_older_orders_that_are_read_stay_
     taken(&mut listing, [state("80000", 80_001, Outcome::Confirmed)]);
     assert_eq!(listing.rows(39_999..40_000)[0].outcome, Outcome::Confirmed);
     assert_eq!(listing.next(), None, "there is no room for more");
+    assert!(listing.is_full());
     listing.release();
     assert_eq!(listing.len(), KEPT_MAX);
+    assert!(!listing.is_full());
     assert_eq!(
         listing.next(),
         Some(&Next::Before(Moment(99_999))),
@@ -260,7 +262,7 @@ fn given_new_orders_that_push_out_old_ones_then_reading_goes_on_where_the_list_e
     );
     listing.take(usize::MAX);
     assert_eq!(listing.len(), 20_010);
-    assert!(!listing.has_more());
+    assert!(!listing.has_more() && !listing.is_full());
 }
 
 #[test]

@@ -47,7 +47,11 @@ pub(super) fn config(
         .set("auto.commit.interval.ms", "500")
         .set("enable.auto.offset.store", "false")
         .set("enable.partition.eof", "false")
-        .set("fetch.wait.max.ms", "100")
+        // A producer may know of new partitions at once. What it sends there waits for a group that learns of them later, and its order
+        // has half a minute.
+        .set("topic.metadata.refresh.interval.ms", "5000")
+        // An answer comes as soon as there is a message; without one this is how often an idle service asks.
+        .set("fetch.wait.max.ms", "250")
         .set("fetch.error.backoff.ms", "50")
         .set("queued.min.messages", "5000")
         .set("queued.max.messages.kbytes", "16384")

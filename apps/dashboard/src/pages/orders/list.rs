@@ -92,6 +92,9 @@ pub(super) fn List(orders: Orders) -> impl IntoView {
                         <OrderRow line/>
                     </For>
                 </div>
+                <Show when=move || orders.is_full.get()>
+                    <p class="list-end">"The list ends here. Older orders are found by their id, or when less fits: by status, outcome or a text."</p>
+                </Show>
                 <Show when=move || is_empty() && orders.failure.with(Option::is_none)>
                     <Show when=move || orders.is_settled.get() fallback=|| view! { <Loading rows=12/> }>
                         <Nothing orders/>

@@ -54,6 +54,8 @@ struct Orders {
     height: RwSignal<f64>,
     /// There may be older orders than those that were read.
     has_more: RwSignal<bool>,
+    /// And the list has no room for them.
+    is_full: RwSignal<bool>,
     /// Pages asked for since somebody wanted something.
     pages: StoredValue<usize>,
     loading: StoredValue<bool>,
@@ -78,6 +80,7 @@ impl Orders {
             scrolled: RwSignal::new(0.0),
             height: RwSignal::new(900.0),
             has_more: RwSignal::new(false),
+            is_full: RwSignal::new(false),
             pages: StoredValue::new(0),
             loading: StoredValue::new(false),
             is_doubtful: StoredValue::new(false),
@@ -161,6 +164,10 @@ impl Orders {
         let (len, newer, has_more) = self
             .listing
             .with_value(|listing| (listing.len(), listing.newer(), listing.has_more()));
+        let is_full = self.listing.with_value(Listing::is_full);
+        if self.is_full.get_untracked() != is_full {
+            self.is_full.set(is_full);
+        }
         if self.len.get_untracked() != len {
             self.len.set(len);
         }
