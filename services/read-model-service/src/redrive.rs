@@ -70,12 +70,22 @@ pub(crate) fn plan(
     now: Timestamp,
 ) -> Result<Plan, Refusal> {
     let order_id = target(letter, &wish)?;
-    let id = decision_id(letter, order_id.as_ref(), &wish);
+    let deaths = letter.undecided_deaths();
+    let id = decision_id(letter, &deaths, order_id.as_ref(), &wish);
     if letter.decisions().any(|(decided, _)| *decided == id) {
         return Ok(Plan::Before(id));
     }
     if letter.state() != LetterState::Waiting {
-        return Err(Refusal::Decided(letter.state()));
+        let is_the_same = |decided: &&EventId| {
+            let deaths = letter.decided_deaths(decided);
+            decision_id(letter, &deaths, order_id.as_ref(), &wish) == **decided
+        };
+        // The latest one, if several were: whoever asks again asks for that one.
+        let mut decided = letter.decisions().rev().map(|(decided, _)| decided);
+        let before = decided.find(is_the_same).cloned();
+        return before
+            .map(Plan::Before)
+            .ok_or(Refusal::Decided(letter.state()));
     }
     let at = now
         .max(letter.updated_at().next())
@@ -107,7 +117,7 @@ pub(crate) fn plan(
         id,
         timestamp: at,
         correlation_id: order_id.to_string(),
-        causation_id: letter.latest_deaths().first().map(|id| (*id).clone()),
+        causation_id: deaths.first().map(|id| (*id).clone()),
         order_id: Some(order_id.clone()),
         payload: RedriveRequested {
             order_id,
@@ -155,13 +165,15 @@ fn target(letter: &PostMortem, wish: &Wish) -> Result<Option<OrderId>, Refusal> 
     }
 }
 
-/// The same wish about the same deaths is the same command, whoever asks and however often.
-fn decision_id(letter: &PostMortem, order_id: Option<&OrderId>, wish: &Wish) -> EventId {
-    let deaths: Vec<&str> = letter
-        .latest_deaths()
-        .into_iter()
-        .map(EventId::as_str)
-        .collect();
+/// The same wish about the same deaths is the same command, whoever asks and however often. It names the services at which they died:
+/// of what was decided before it knows nothing.
+fn decision_id(
+    letter: &PostMortem,
+    deaths: &[&EventId],
+    order_id: Option<&OrderId>,
+    wish: &Wish,
+) -> EventId {
+    let deaths: Vec<&str> = deaths.iter().map(|death| death.as_str()).collect();
     let payload = wish
         .payload
         .as_ref()

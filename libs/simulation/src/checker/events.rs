@@ -19,12 +19,6 @@ pub(super) fn is_same(first: &Event, second: &Event) -> bool {
     if is_timeless {
         second.timestamp = first.timestamp;
     }
-    // A decision that is repeated names those who still wait by then: see docs/reliability.md, "Known limits".
-    if let (Payload::RedriveRequested(first), Payload::RedriveRequested(second)) =
-        (&first.payload, &mut second.payload)
-    {
-        second.consumers.clone_from(&first.consumers);
-    }
     match (&first.payload, &mut second.payload) {
         (Payload::RetryRequested(first), Payload::RetryRequested(second)) => {
             second.attempt = first.attempt;

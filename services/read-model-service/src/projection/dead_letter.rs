@@ -240,12 +240,22 @@ impl PostMortem {
         deaths.max(decisions).unwrap_or_default()
     }
 
-    /// The ids of the latest death at each consumer: what an operator decides about.
-    pub fn latest_deaths(&self) -> Vec<&EventId> {
-        self.latest()
-            .into_values()
-            .map(|death| &death.event_id)
-            .collect()
+    /// The ids of the latest deaths that nobody has decided about yet, by consumer: what an operator decides about next.
+    pub fn undecided_deaths(&self) -> Vec<&EventId> {
+        self.deaths_decided_by(None)
+    }
+
+    /// The ids of the latest deaths that this decision was about: of none of them there was one before.
+    pub fn decided_deaths(&self, decision: &EventId) -> Vec<&EventId> {
+        self.deaths_decided_by(Some(decision))
+    }
+
+    fn deaths_decided_by(&self, decision: Option<&EventId>) -> Vec<&EventId> {
+        let of_it = |death: &&Dated<DeadLetter>| {
+            self.decision_about(death).map(|decided| &decided.event_id) == decision
+        };
+        let latest = self.latest().into_values();
+        latest.filter(of_it).map(|death| &death.event_id).collect()
     }
 
     /// The decisions, the earliest first, with the ids of their commands.
@@ -284,15 +294,18 @@ impl PostMortem {
             .collect()
     }
 
+    /// The first decision about a death: what was decided cannot be decided again.
+    fn decision_about(&self, death: &Dated<DeadLetter>) -> Option<&Dated<Decision>> {
+        self.decisions.iter().find(|decision| {
+            let answers = decision.what.answers.as_ref() == Some(&death.event_id);
+            let is_later = (decision.at, &decision.event_id) > (death.at, &death.event_id);
+            (is_later || answers)
+                && concerns(&decision.what.consumers, death.what.consumer.as_deref())
+        })
+    }
+
     fn state_of(&self, death: &Dated<DeadLetter>) -> LetterState {
-        self.decisions
-            .iter()
-            .find(|decision| {
-                let answers = decision.what.answers.as_ref() == Some(&death.event_id);
-                let is_later = (decision.at, &decision.event_id) > (death.at, &death.event_id);
-                (is_later || answers)
-                    && concerns(&decision.what.consumers, death.what.consumer.as_deref())
-            })
+        self.decision_about(death)
             .map_or(LetterState::Waiting, |decision| decision.what.action.into())
     }
 

@@ -219,6 +219,37 @@ fn a_letter_that_died_again_can_be_decided_again() {
     assert_ne!(first.id, second.id);
 }
 
+/// Two instances, of which one has not heard of an earlier decision yet.
+#[test]
+fn one_command_names_the_same_services_whatever_was_decided_before() {
+    let alone = letter(Some("o-1"), "e-1", &["order-service"]);
+    let earlier = event(plan(&alone, None, wish(REDRIVE, None), NOW));
+    let behind = letter(Some("o-1"), "e-1", &["order-service", "payment-service"]);
+    let mut ahead = behind.clone();
+    ahead.merge(PostMortem::of(&earlier).unwrap());
+    let decide = |letter: &PostMortem| event(plan(letter, None, wish(REDRIVE, None), NOW));
+    let (one, other) = (decide(&behind), decide(&ahead));
+    assert_eq!(
+        request(&one).consumers,
+        ["order-service", "payment-service"]
+    );
+    assert_eq!(request(&other).consumers, ["payment-service"]);
+    assert_ne!(one.id, other.id);
+    // Each of them is recognised when it is asked for again.
+    for (letter, decided) in [(&behind, &one), (&ahead, &other)] {
+        let mut after = letter.clone();
+        after.merge(PostMortem::of(decided).unwrap());
+        let again = plan(&after, None, wish(REDRIVE, None), NOW);
+        assert_eq!(again, Ok(Plan::Before(decided.id.clone())));
+    }
+    // Of both, what was decided first counts, and that was the same.
+    ahead.merge(PostMortem::of(&other).unwrap());
+    let again = plan(&ahead, None, wish(REDRIVE, None), NOW);
+    assert!(matches!(again, Ok(Plan::Before(_))), "{again:?}");
+    let otherwise = plan(&ahead, None, wish(RedriveAction::Discard, None), NOW);
+    assert_eq!(otherwise, Err(Refusal::Decided(LetterState::Redriven)));
+}
+
 /// JSON of any shape and depth.
 fn anything() -> impl proptest::strategy::Strategy<Value = Value> {
     use proptest::prelude::*;

@@ -141,7 +141,7 @@ fn the_same_letter_published_again_with_another_time_is_one_death() {
     assert!(
         !letter.merge(PostMortem::of(&event("d1", 5, None, dead_letter("a", json!({})))).unwrap())
     );
-    assert_eq!(letter.latest_deaths().len(), 1);
+    assert_eq!(letter.undecided_deaths().len(), 1);
     assert_eq!(letter.died_at().unwrap().micros(), 3_000_000);
 }
 
