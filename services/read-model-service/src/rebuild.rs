@@ -185,7 +185,7 @@ async fn rebuild_marked(
         blank::blank_all(store, collection, &claim).await?;
     }
     // Only now: whatever was projected before it was emptied was published before the topics' ends are looked up.
-    let replay = begin_replay(ports, &mut outages).await?;
+    let replay = begin_replay(ports, &mut outages, patience).await?;
     let messages = replay_all(replay, ports, patience).await?;
     // Before what is still empty is removed: a document of the audit keeps its version, and a late save finds another one.
     patiently!(outages, decisions::show_all(store).await);
@@ -206,10 +206,14 @@ async fn rebuild_marked(
 async fn begin_replay(
     ports: &Ports,
     outages: &mut Patience,
+    patience: Duration,
 ) -> Result<Box<dyn Replay>, RebuildError> {
+    let give_up = Instant::now() + patience;
     loop {
         match ports.broker.replay(&Projector::topics()).await {
-            Err(error @ BrokerError::Unavailable { .. }) => outages.wait_out(error.into()).await?,
+            Err(error @ BrokerError::Unavailable { .. }) if Instant::now() < give_up => {
+                outages.wait_out(error.into()).await?;
+            }
             begun => {
                 outages.renew();
                 return Ok(begun?);

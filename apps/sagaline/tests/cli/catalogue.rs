@@ -75,7 +75,7 @@ async fn who_added_to_the_stock_is_shown_to_operators() {
     fake.on(his, 200, &json!([]));
     let asking = ["SKU-1", "--by", "bob"];
     let ran = run(&[&line[..], &asking].concat()).await;
-    assert_eq!(ran.exits(0), "nobody has added to the stock\n");
+    assert_eq!(ran.exits(0), "no restock is known\n");
 }
 
 #[tokio::test]

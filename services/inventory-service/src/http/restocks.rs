@@ -106,3 +106,32 @@ fn newest(entries: &mut Vec<Entry>, limit: usize) {
     });
     entries.truncate(limit);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(sku: &str, command_id: &str, second: i64) -> Entry {
+        Entry {
+            command_id: command_id.to_owned(),
+            sku: Sku::new(sku).unwrap(),
+            qty: 1,
+            requested_by: "ana".to_owned(),
+            at: Timestamp::from_micros(second * 1_000_000),
+        }
+    }
+
+    #[test]
+    fn the_newest_are_kept_and_come_first_whatever_product_they_are_of() {
+        let mut entries = vec![
+            entry("SKU-1", "a", 2),
+            entry("SKU-1", "b", 4),
+            entry("SKU-2", "c", 1),
+            entry("SKU-2", "d", 3),
+            entry("SKU-0", "e", 3),
+        ];
+        newest(&mut entries, 4);
+        let kept: Vec<&str> = entries.iter().map(|it| it.command_id.as_str()).collect();
+        assert_eq!(kept, ["b", "e", "d", "a"]);
+    }
+}

@@ -226,7 +226,7 @@ async fn two_clicks_with_one_key_add_once_and_another_quantity_is_a_conflict() {
 }
 
 #[tokio::test]
-async fn operators_are_shown_who_added_what_the_newest_first() {
+async fn operators_are_shown_who_added_what() {
     let app = app().await;
     for (sku, key, qty) in [("SKU-2", "b", 1), ("LIMITED-1", "c", 2), ("SKU-2", "a", 3)] {
         app.restock(sku, Some(key), &json!({ "qty": qty })).await;

@@ -48,7 +48,7 @@ pub(super) async fn show(
     }
     let entries: Vec<Entry> = answer.parse()?;
     if entries.is_empty() {
-        out.line("nobody has added to the stock")?;
+        out.line("no restock is known")?;
     } else {
         out.table(&table(&entries))?;
     }
