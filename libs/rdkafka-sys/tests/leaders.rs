@@ -1,0 +1,149 @@
+//! What librdkafka makes of a broker that does not know who leads a partition, against librdkafka's own simulated brokers.
+#![allow(
+    unsafe_code,
+    clippy::unwrap_used,
+    reason = "the simulated brokers are steered through librdkafka's C functions"
+)]
+
+use std::{
+    ffi::{CStr, CString},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use rdkafka::{
+    ClientConfig, ClientContext, Message, Offset, TopicPartitionList,
+    config::RDKafkaLogLevel,
+    consumer::{BaseConsumer, Consumer, ConsumerContext},
+    producer::{BaseProducer, BaseRecord, Producer},
+};
+use rdkafka_sys as librdkafka;
+
+const TOPIC: &str = "orders";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Keeps what librdkafka says.
+#[derive(Clone, Default)]
+struct Said(Arc<Mutex<Vec<String>>>);
+
+impl ClientContext for Said {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.0.lock().unwrap().push(format!("{facility} {message}"));
+    }
+}
+impl ConsumerContext for Said {}
+
+/// Two simulated brokers, which live as long as the producer that has them, and a topic with one partition.
+struct Brokers(BaseProducer);
+
+impl Brokers {
+    fn start() -> Self {
+        let started = ClientConfig::new()
+            .set("test.mock.num.brokers", "2")
+            .create()
+            .unwrap();
+        let brokers = Self(started);
+        // SAFETY: the brokers live, and the name is copied.
+        unsafe { librdkafka::rd_kafka_mock_topic_create(brokers.handle(), topic().as_ptr(), 1, 2) };
+        brokers
+    }
+
+    fn handle(&self) -> *mut librdkafka::rd_kafka_mock_cluster_t {
+        // SAFETY: the producer lives.
+        unsafe { librdkafka::rd_kafka_handle_mock_cluster(self.0.client().native_ptr()) }
+    }
+
+    fn addresses(&self) -> &str {
+        // SAFETY: the text lives as long as the brokers.
+        let addresses =
+            unsafe { CStr::from_ptr(librdkafka::rd_kafka_mock_cluster_bootstraps(self.handle())) };
+        addresses.to_str().unwrap()
+    }
+
+    fn lead_by(&self, broker: i32) {
+        // SAFETY: the brokers live, and the name is copied.
+        unsafe {
+            librdkafka::rd_kafka_mock_partition_set_leader(
+                self.handle(),
+                topic().as_ptr(),
+                0,
+                broker,
+            )
+        };
+    }
+
+    /// The next answer to who leads the partition is that this is not known.
+    fn forget_once(&self) {
+        // SAFETY: the brokers live, and the name is copied.
+        unsafe {
+            librdkafka::rd_kafka_mock_partition_push_leader_response(
+                self.handle(),
+                topic().as_ptr(),
+                0,
+                -1,
+                1,
+            )
+        };
+    }
+
+    fn publish(&self, value: &str) {
+        let record = BaseRecord::<(), _>::to(TOPIC).partition(0).payload(value);
+        self.0.send(record).map_err(|(error, _)| error).unwrap();
+        self.0.flush(PATIENCE).unwrap();
+    }
+}
+
+fn topic() -> CString {
+    CString::new(TOPIC).unwrap()
+}
+
+/// Reads the partition from its beginning.
+fn reader(brokers: &Brokers, said: &Said) -> BaseConsumer<Said> {
+    let consumer: BaseConsumer<Said> = ClientConfig::new()
+        .set_log_level(RDKafkaLogLevel::Warning)
+        .set("bootstrap.servers", brokers.addresses())
+        .set("group.id", "one")
+        .set("fetch.wait.max.ms", "50")
+        .create_with_context(said.clone())
+        .unwrap();
+    let mut all = TopicPartitionList::new();
+    all.add_partition_offset(TOPIC, 0, Offset::Beginning)
+        .unwrap();
+    consumer.assign(&all).unwrap();
+    consumer
+}
+
+fn next(consumer: &BaseConsumer<Said>) -> Option<String> {
+    // A look at the queue may end early, with nothing.
+    let message = (0..PATIENCE.as_secs()).find_map(|_| consumer.poll(Duration::from_secs(1)))?;
+    Some(String::from_utf8(message.unwrap().payload().unwrap().to_vec()).unwrap())
+}
+
+#[test]
+fn of_a_partition_whose_leader_is_not_known_nothing_is_made_up() {
+    // given a consumer that reads from the first of two brokers, in a process where memory that nobody has written is no partition and no broker
+    let brokers = Brokers::start();
+    brokers.lead_by(1);
+    let said = Said::default();
+    let consumer = reader(&brokers, &said);
+    brokers.publish("one");
+    assert_eq!(next(&consumer).as_deref(), Some("one"));
+    // SAFETY: sets a number inside of the allocator.
+    assert_eq!(unsafe { libc::mallopt(libc::M_PERTURB, 0x5a) }, 1);
+
+    // when the partition moves to the second one, and at first nobody knows
+    (0..6).for_each(|_| brokers.forget_once());
+    brokers.lead_by(2);
+    consumer
+        .seek(TOPIC, 0, Offset::Beginning, PATIENCE)
+        .unwrap();
+
+    // then the consumer finds it, and has heard of no partition that is not there
+    assert_eq!(next(&consumer).as_deref(), Some("one"));
+    let said = said.0.lock().unwrap();
+    let made_up: Vec<_> = said
+        .iter()
+        .filter(|line| line.starts_with("METADATAUPDATE"))
+        .collect();
+    assert!(made_up.is_empty(), "{made_up:#?}");
+}
