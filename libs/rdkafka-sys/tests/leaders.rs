@@ -6,7 +6,7 @@
 )]
 
 use std::{
-    ffi::{CStr, CString},
+    ffi::CString,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -15,7 +15,8 @@ use rdkafka::{
     ClientConfig, ClientContext, Message, Offset, TopicPartitionList,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer, ConsumerContext},
-    producer::{BaseProducer, BaseRecord, Producer},
+    mocking::MockCluster,
+    producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer},
 };
 use rdkafka_sys as librdkafka;
 
@@ -43,47 +44,34 @@ impl Brokers {
             .create()
             .unwrap();
         let brokers = Self(started);
-        // SAFETY: the brokers live, and the name is copied.
-        unsafe { librdkafka::rd_kafka_mock_topic_create(brokers.handle(), topic().as_ptr(), 1, 2) };
+        brokers.cluster().create_topic(TOPIC, 1, 2).unwrap();
         brokers
     }
 
-    fn handle(&self) -> *mut librdkafka::rd_kafka_mock_cluster_t {
-        // SAFETY: the producer lives.
-        unsafe { librdkafka::rd_kafka_handle_mock_cluster(self.0.client().native_ptr()) }
-    }
-
-    fn addresses(&self) -> &str {
-        // SAFETY: the text lives as long as the brokers.
-        let addresses =
-            unsafe { CStr::from_ptr(librdkafka::rd_kafka_mock_cluster_bootstraps(self.handle())) };
-        addresses.to_str().unwrap()
+    fn cluster(&self) -> MockCluster<'_, DefaultProducerContext> {
+        self.0.client().mock_cluster().unwrap()
     }
 
     fn lead_by(&self, broker: i32) {
-        // SAFETY: the brokers live, and the name is copied.
-        unsafe {
-            librdkafka::rd_kafka_mock_partition_set_leader(
-                self.handle(),
-                topic().as_ptr(),
-                0,
-                broker,
-            )
-        };
+        let leads = self.cluster().partition_leader(TOPIC, 0, Some(broker));
+        leads.unwrap();
     }
 
     /// The next answer to who leads the partition is that this is not known.
     fn forget_once(&self) {
-        // SAFETY: the brokers live, and the name is copied.
+        let topic = CString::new(TOPIC).unwrap();
+        let (nobody, epoch) = (-1, 1);
+        // SAFETY: the producer lives, and its brokers with it; the name is copied.
         unsafe {
+            let brokers = librdkafka::rd_kafka_handle_mock_cluster(self.0.client().native_ptr());
             librdkafka::rd_kafka_mock_partition_push_leader_response(
-                self.handle(),
-                topic().as_ptr(),
+                brokers,
+                topic.as_ptr(),
                 0,
-                -1,
-                1,
-            )
-        };
+                nobody,
+                epoch,
+            );
+        }
     }
 
     fn publish(&self, value: &str) {
@@ -93,15 +81,11 @@ impl Brokers {
     }
 }
 
-fn topic() -> CString {
-    CString::new(TOPIC).unwrap()
-}
-
 /// Reads the partition from its beginning.
 fn reader(brokers: &Brokers, said: &Said) -> BaseConsumer<Said> {
     let consumer: BaseConsumer<Said> = ClientConfig::new()
         .set_log_level(RDKafkaLogLevel::Warning)
-        .set("bootstrap.servers", brokers.addresses())
+        .set("bootstrap.servers", brokers.cluster().bootstrap_servers())
         .set("group.id", "one")
         .set("fetch.wait.max.ms", "50")
         .create_with_context(said.clone())

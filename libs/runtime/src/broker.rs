@@ -101,6 +101,21 @@ pub enum BrokerError {
         /// What the client said.
         reason: String,
     },
+    /// This consumer got nothing for long of what the broker has for it.
+    #[error(
+        "the client of the group {group} stands still: {topic}/{partition} has {messages} messages for it, and it gets none; it is replaced. \
+         If this comes again, see whether the broker that leads this partition answers"
+    )]
+    StoodStill {
+        /// The consumer group.
+        group: String,
+        /// The topic, of those that it does not get, that has waited longest.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// How many messages wait there.
+        messages: i64,
+    },
     /// The topics are not as the pipeline needs them.
     #[error("{0}")]
     Topics(String),

@@ -133,6 +133,9 @@ impl ConsumerLoop {
             let End::Replaced(error) = end else {
                 return Ok(());
             };
+            if matches!(error, BrokerError::StoodStill { .. }) {
+                crate::metrics::stood_still(self.service);
+            }
             self.note(&error.into());
             // Two processes with one id would throw each other out: less and less often.
             tokio::select! {
@@ -157,7 +160,7 @@ impl ConsumerLoop {
                 polled = consumer.next() => match polled {
                     Ok(None) => return End::Stopped,
                     Ok(Some(batch)) => self.process(consumer, batch, shutdown).await,
-                    Err(error @ BrokerError::Replaced { .. }) => return End::Replaced(error),
+                    Err(error @ (BrokerError::Replaced { .. } | BrokerError::StoodStill { .. })) => return End::Replaced(error),
                     Err(error) => {
                         self.note(&error.into());
                         tokio::time::sleep(Backoff::new().next()).await;

@@ -46,3 +46,8 @@ impl EventMetrics {
         histogram.record_many(duration.as_secs_f64(), count);
     }
 }
+
+/// Counts a consumer that is replaced because it got nothing of what was there.
+pub(crate) fn stood_still(service: &'static str) {
+    metrics::counter!("consumer_standstills_total", "service" => service).increment(1);
+}

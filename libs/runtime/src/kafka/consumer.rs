@@ -5,6 +5,7 @@
 //! are taken away while a batch is in hand, the thread waits (for a bounded time) until it is done, and commits, before
 //! it lets go: the next owner starts where this one ended.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,8 +17,9 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{ClientConfig, ClientContext, TopicPartitionList};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
+use super::standstill::{Own, Place, Watch};
 use super::{KafkaOptions, settings};
 use crate::{BrokerError, Consumer, Inbound};
 
@@ -92,6 +94,7 @@ impl InHand {
 struct Membership {
     in_hand: Arc<InHand>,
     joined: Arc<AtomicBool>,
+    own: Arc<Own>,
 }
 
 impl ClientContext for Membership {
@@ -103,8 +106,9 @@ impl ClientContext for Membership {
 impl ConsumerContext for Membership {
     fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         // An assignment of nothing is one, too: there may be more members than partitions.
-        if matches!(rebalance, Rebalance::Assign(_)) {
+        if let Rebalance::Assign(partitions) = rebalance {
             self.joined.store(true, Ordering::Release);
+            self.own.add(partitions);
         }
     }
 
@@ -115,6 +119,7 @@ impl ConsumerContext for Membership {
         if partitions.count() == 0 {
             return;
         }
+        self.own.remove(partitions);
         if !self.in_hand.wait_idle(HANDOVER) {
             tracing::warn!(
                 "partitions are taken away with a batch in hand; the next owner handles it again"
@@ -143,12 +148,15 @@ impl KafkaConsumer {
         config: &ClientConfig,
         topics: &[&str],
         batch_max: usize,
+        watch: Watch,
     ) -> Result<Self, BrokerError> {
         let in_hand = Arc::new(InHand::default());
         let joined = Arc::new(AtomicBool::new(false));
+        let own = Arc::new(Own::default());
         let context = Membership {
             in_hand: Arc::clone(&in_hand),
             joined: Arc::clone(&joined),
+            own: Arc::clone(&own),
         };
         let member: Arc<Member> = Arc::new(config.create_with_context(context).map_err(settings)?);
         member.subscribe(topics).map_err(settings)?;
@@ -161,6 +169,9 @@ impl KafkaConsumer {
             batches: sender,
             names: topics.iter().map(|topic| Arc::from(*topic)).collect(),
             batch_max,
+            own,
+            read: HashMap::new(),
+            watch,
         };
         let thread = std::thread::Builder::new()
             .name("kafka-poll".to_owned())
@@ -229,7 +240,10 @@ impl Consumer for KafkaConsumer {
         self.batches.close();
         let (member, thread) = (Arc::clone(&self.member), self.thread.take());
         drop(self);
-        let closing = tokio::task::spawn_blocking(move || {
+        let (closed, closing) = oneshot::channel::<()>();
+        // A thread that nobody waits for in the end: a client that stands still may never come to its own.
+        let spawned = std::thread::Builder::new().name("kafka-close".to_owned());
+        let spawned = spawned.spawn(move || {
             if let Some(thread) = thread
                 && thread.join().is_err()
             {
@@ -241,8 +255,11 @@ impl Consumer for KafkaConsumer {
             }
             // Dropping the last handle leaves the group.
             drop(member);
+            drop(closed);
         });
-        if tokio::time::timeout(limit, closing).await.is_err() {
+        if let Err(error) = spawned {
+            tracing::warn!(error = %error, "there is no thread to leave the consumer group; the broker will notice by itself");
+        } else if tokio::time::timeout(limit, closing).await.is_err() {
             tracing::warn!(
                 "leaving the consumer group took too long; the broker will notice by itself"
             );
@@ -264,15 +281,26 @@ struct Poller {
     batches: mpsc::Sender<Result<Vec<Inbound>, BrokerError>>,
     names: Vec<Arc<str>>,
     batch_max: usize,
+    own: Arc<Own>,
+    /// What comes next of each partition that something was read of.
+    read: HashMap<Place, i64>,
+    watch: Watch,
 }
 
 impl Poller {
-    fn run(self) {
+    fn run(mut self) {
         while !self.stopped() {
-            let polled = self.collect();
+            let mut polled = self.collect();
+            if matches!(&polled, Ok(batch) if batch.is_empty()) {
+                let looked = self.watch.look(|| self.own.with(&self.read));
+                if let Err(error) = looked {
+                    polled = Err(error);
+                }
+            }
             let handed_over = match polled {
                 Ok(batch) if batch.is_empty() => continue,
                 Ok(batch) => {
+                    self.remember(&batch);
                     self.in_hand.begin();
                     self.batches.blocking_send(Ok(batch))
                 }
@@ -283,7 +311,21 @@ impl Poller {
                 self.in_hand.end();
                 return;
             }
-            self.wait_until_done();
+            if self.wait_until_done() {
+                self.watch.excuse();
+            }
+        }
+    }
+
+    fn remember(&mut self, batch: &[Inbound]) {
+        for (n, message) in batch.iter().enumerate() {
+            let goes_on = batch.get(n + 1).is_some_and(|next| {
+                next.partition == message.partition && next.topic == message.topic
+            });
+            if !goes_on {
+                let place = (Arc::clone(&message.topic), message.partition);
+                self.read.insert(place, message.offset + 1);
+            }
         }
     }
 
@@ -328,8 +370,8 @@ impl Poller {
         }
     }
 
-    /// Keeps the membership alive while a batch is in hand.
-    fn wait_until_done(&self) {
+    /// Keeps the membership alive while a batch is in hand. Says whether that took so long that nothing could be read meanwhile.
+    fn wait_until_done(&self) -> bool {
         // All that was ever paused here: a partition stays paused when it is taken away and comes back, and at the end it may
         // be in between.
         let mut paused: Vec<TopicPartitionList> = Vec::new();
@@ -353,11 +395,13 @@ impl Poller {
                 all_paused = false;
             }
         }
+        let long = !paused.is_empty();
         for partitions in paused {
             if let Err(error) = self.member.resume(&partitions) {
                 tracing::warn!(error = %error, "partitions could not be resumed");
             }
         }
+        long
     }
 
     fn put_back(&self, message: &BorrowedMessage<'_>) {

@@ -1,7 +1,6 @@
 //! How far consumer groups are behind: what they have committed, and where their topics end.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -11,8 +10,8 @@ use rdkafka::metadata::MetadataPartition;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use sagaline_contracts::EventType;
 
-use super::metadata::drain;
-use super::{PingClient, Quiet, metadata, settings};
+use super::metadata;
+use super::observers::Observers;
 use crate::{BrokerError, GroupLag};
 
 /// How long the broker may take for all answers: a process that stops waits for them.
@@ -166,27 +165,10 @@ pub fn lag_of(topic: &str, ends: &Ends, standing: &Standing) -> Option<i64> {
     Some(behind.sum())
 }
 
-/// Clients that are kept, one for each group, because making one costs connections and sign-ins.
-pub(super) type Observers = Mutex<HashMap<String, Arc<PingClient>>>;
-
 /// Asks how far each group is behind in each topic of ours that it reads. A group of which that cannot be said now is left out.
-pub(super) fn ask(
-    config: &ClientConfig,
-    observers: &Observers,
-    groups: &[String],
-) -> Result<Vec<GroupLag>, BrokerError> {
+pub(super) fn ask(observers: &Observers, groups: &[String]) -> Result<Vec<GroupLag>, BrokerError> {
     let failed =
         |error: KafkaError| BrokerError::unavailable("say how far groups are behind", error);
-    let client_of = |group: &str| {
-        let mut observers = observers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = observers.get(group) {
-            return Ok(Arc::clone(client));
-        }
-        let config = observer(config.clone(), group);
-        let made: Arc<PingClient> = Arc::new(config.create_with_context(Quiet).map_err(settings)?);
-        observers.insert(group.to_owned(), Arc::clone(&made));
-        Ok(made)
-    };
     let Some(first) = groups.first() else {
         return Ok(Vec::new());
     };
@@ -195,7 +177,7 @@ pub(super) fn ask(
         let left = end.saturating_duration_since(tokio::time::Instant::now());
         left.max(CALL_MIN)
     };
-    let client = client_of(first)?;
+    let client = observers.of(first)?;
     let listed = metadata(&client, left())
         .map_err(|error| BrokerError::unavailable("list its topics", error))?;
     // The cluster may have many more, which are nobody's here.
@@ -208,9 +190,7 @@ pub(super) fn ask(
     // Before the ends: a group that is reading must not seem to be ahead of what there is.
     let (mut standings, mut failure) = (Vec::new(), None);
     for group in groups {
-        let client = client_of(group)?;
-        // Nobody else takes its events, and they are kept until somebody does.
-        drain(&client);
+        let client = observers.of(group)?;
         match standing(&client, group, &topics, left) {
             Ok(standing) => standings.push((group, standing)),
             Err(error) => failure = Some(error),
@@ -219,8 +199,8 @@ pub(super) fn ask(
     if let (true, Some(error)) = (standings.is_empty(), failure) {
         return Err(failed(error));
     }
-    let lows = offsets(&client, &topics, Offset::Beginning, left()).map_err(failed)?;
-    let highs = offsets(&client, &topics, Offset::End, left()).map_err(failed)?;
+    let lows = offsets(&client, places(&topics), Offset::Beginning, left()).map_err(failed)?;
+    let highs = offsets(&client, places(&topics), Offset::End, left()).map_err(failed)?;
     let ends: Vec<EndsOf<'_>> = topics
         .iter()
         .map(|topic| {
@@ -250,18 +230,23 @@ fn behind(group: &str, standing: &Standing, ends: &[EndsOf<'_>]) -> Option<Group
     })
 }
 
-/// Where all partitions begin, or end: one question, not one for each of them.
-fn offsets<C: ConsumerContext>(
+fn places(topics: &[Topic]) -> impl Iterator<Item = (&str, i32)> {
+    topics.iter().flat_map(|topic| {
+        let partitions = topic.partitions.iter();
+        partitions.map(|partition| (topic.name.as_str(), *partition))
+    })
+}
+
+/// Where partitions begin, or end: one question, not one for each of them. What cannot be said is left out.
+pub(super) fn offsets<'p, C: ConsumerContext>(
     client: &BaseConsumer<C>,
-    topics: &[Topic],
+    places: impl Iterator<Item = (&'p str, i32)>,
     which: Offset,
     limit: Duration,
 ) -> Result<HashMap<Place, i64>, KafkaError> {
     let mut wanted = TopicPartitionList::new();
-    for topic in topics {
-        for partition in &topic.partitions {
-            wanted.add_partition_offset(&topic.name, *partition, which)?;
-        }
+    for (topic, partition) in places {
+        wanted.add_partition_offset(topic, partition, which)?;
     }
     let found = client.offsets_for_times(wanted, limit)?;
     let places = found.elements().into_iter();

@@ -4,11 +4,14 @@ mod admin;
 mod consumer;
 pub mod lag;
 mod metadata;
+mod observers;
 mod producer;
 mod replay;
+mod standstill;
 mod tail;
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
@@ -16,6 +19,9 @@ use rdkafka::error::KafkaError;
 use rdkafka::{ClientConfig, ClientContext};
 
 use crate::{Broker, BrokerError, Consumer, GroupLag, Producer, Replay, Tail};
+
+use observers::Observers;
+use standstill::{Known, Watch};
 
 pub use metadata::{MetadataError, metadata};
 
@@ -35,6 +41,8 @@ pub struct KafkaOptions {
     pub instance_id: Option<String>,
     /// How long the producer waits for more messages to send with the first, in milliseconds.
     pub linger_ms: f64,
+    /// How long a consumer may get nothing of what is there for it. Then its client is taken to have come to a standstill, and is replaced.
+    pub standstill: Duration,
     /// Additional settings of librdkafka, for instance for TLS and SASL.
     pub extra: Vec<(String, String)>,
 }
@@ -48,6 +56,7 @@ impl KafkaOptions {
             session_timeout_ms: 10_000,
             instance_id: None,
             linger_ms: 1.0,
+            standstill: Duration::from_secs(30),
             extra: Vec::new(),
         }
     }
@@ -79,6 +88,7 @@ impl std::fmt::Debug for KafkaOptions {
             .field("session_timeout_ms", &self.session_timeout_ms)
             .field("instance_id", &self.instance_id)
             .field("linger_ms", &self.linger_ms)
+            .field("standstill", &self.standstill)
             .field("extra", &extra)
             .finish()
     }
@@ -103,7 +113,8 @@ impl ConsumerContext for Quiet {}
 pub struct KafkaBroker {
     options: KafkaOptions,
     pings: Arc<OnceLock<Arc<PingClient>>>,
-    observers: Arc<lag::Observers>,
+    observers: Arc<Observers>,
+    known: Known,
 }
 
 impl std::fmt::Debug for KafkaBroker {
@@ -118,9 +129,10 @@ impl KafkaBroker {
     /// A broker that is not connected to yet.
     pub fn new(options: KafkaOptions) -> Self {
         Self {
+            observers: Arc::new(Observers::new(options.client_config("lag"))),
             options,
             pings: Arc::default(),
-            observers: Arc::default(),
+            known: Known::default(),
         }
     }
 }
@@ -146,10 +158,17 @@ impl Broker for KafkaBroker {
         topics: &[&str],
     ) -> Result<Box<dyn Consumer>, BrokerError> {
         let config = consumer::config(self.options.client_config(group), group, &self.options);
+        let watch = Watch::new(
+            group,
+            Arc::clone(&self.observers),
+            Arc::clone(&self.known),
+            self.options.standstill,
+        );
         Ok(Box::new(consumer::KafkaConsumer::start(
             &config,
             topics,
             self.options.batch_max,
+            watch,
         )?))
     }
 
@@ -182,9 +201,8 @@ impl Broker for KafkaBroker {
     }
 
     async fn lag(&self, groups: &[String]) -> Result<Option<Vec<GroupLag>>, BrokerError> {
-        let config = self.options.client_config("lag");
         let (observers, groups) = (Arc::clone(&self.observers), groups.to_owned());
-        let asked = tokio::task::spawn_blocking(move || lag::ask(&config, &observers, &groups));
+        let asked = tokio::task::spawn_blocking(move || lag::ask(&observers, &groups));
         asked
             .await
             .map_err(|error| BrokerError::unavailable("say how far groups are behind", error))?

@@ -35,6 +35,8 @@ pub enum Metric {
     ProjectorEventLag,
     /// How far a consumer group is behind in a topic.
     ConsumerGroupLag,
+    /// Consumers that were replaced because they got nothing of what was there.
+    ConsumerStandstills,
     /// Outbox entries that the broker has not acknowledged.
     OutboxPending,
     /// Outbox entries that found no room at the publishers.
@@ -51,12 +53,13 @@ pub enum Metric {
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::EventsProcessed,
         Self::EventProcessingDuration,
         Self::HttpRequestDuration,
         Self::ProjectorEventLag,
         Self::ConsumerGroupLag,
+        Self::ConsumerStandstills,
         Self::OutboxPending,
         Self::OutboxLeftToSweep,
         Self::DeadLetters,
@@ -73,6 +76,7 @@ impl Metric {
             Self::HttpRequestDuration => "http_request_duration_seconds",
             Self::ProjectorEventLag => "projector_event_lag_seconds",
             Self::ConsumerGroupLag => "consumer_group_lag",
+            Self::ConsumerStandstills => "consumer_standstills_total",
             Self::OutboxPending => "outbox_pending",
             Self::OutboxLeftToSweep => "outbox_left_to_sweep_total",
             Self::DeadLetters => "dead_letters_total",
@@ -100,6 +104,9 @@ impl Metric {
             Self::ConsumerGroupLag => {
                 "Messages of a topic that a consumer group has yet to read, as the broker told it last"
             }
+            Self::ConsumerStandstills => {
+                "Kafka clients replaced because they got nothing of what was there for their group"
+            }
             Self::OutboxPending => "Outbox entries not acknowledged by the broker yet",
             Self::OutboxLeftToSweep => {
                 "Outbox entries not published at once, because too many waited: the sweep publishes them"
@@ -113,7 +120,10 @@ impl Metric {
 
     pub(super) const fn kind(self) -> Kind {
         match self {
-            Self::EventsProcessed | Self::OutboxLeftToSweep | Self::DeadLetters => Kind::Counter,
+            Self::EventsProcessed
+            | Self::ConsumerStandstills
+            | Self::OutboxLeftToSweep
+            | Self::DeadLetters => Kind::Counter,
             Self::ProjectorEventLag
             | Self::ConsumerGroupLag
             | Self::OutboxPending

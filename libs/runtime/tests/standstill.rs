@@ -1,0 +1,117 @@
+//! A client that has come to a standstill, against the brokers that librdkafka simulates: they can say what no real one should.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unsafe_code,
+    reason = "a test fails by panicking; one function of the simulated brokers has no safe form"
+)]
+
+use std::ffi::CString;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::bindings::{
+    rd_kafka_handle_mock_cluster, rd_kafka_mock_partition_push_leader_response,
+};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
+use sagaline_runtime::kafka::{KafkaBroker, KafkaOptions};
+use sagaline_runtime::{Broker, BrokerError, Consumer, Inbound};
+
+const LIMIT: Duration = Duration::from_mins(1);
+const STANDSTILL: Duration = Duration::from_secs(3);
+const TOPIC: &str = "orders";
+const GROUP: &str = "test-group";
+
+/// A simulated broker, which lives as long as the producer that has them, and a topic with one partition.
+struct Brokers(BaseProducer);
+
+impl Brokers {
+    fn start() -> Self {
+        let started = ClientConfig::new()
+            .set("test.mock.num.brokers", "1")
+            .create()
+            .unwrap();
+        let brokers = Self(started);
+        brokers.cluster().create_topic(TOPIC, 1, 1).unwrap();
+        brokers
+    }
+
+    fn cluster(&self) -> MockCluster<'_, DefaultProducerContext> {
+        self.0.client().mock_cluster().unwrap()
+    }
+
+    /// The next who asks who leads the partition is told that nobody does, in a term that is far ahead: it believes nothing else any more.
+    fn mislead_once(&self) {
+        let topic = CString::new(TOPIC).unwrap();
+        let (nobody, term) = (-1, 1_000);
+        // SAFETY: the producer lives, and its brokers with it; the name is copied.
+        unsafe {
+            let brokers = rd_kafka_handle_mock_cluster(self.0.client().native_ptr());
+            rd_kafka_mock_partition_push_leader_response(brokers, topic.as_ptr(), 0, nobody, term);
+        }
+    }
+
+    fn publish(&self, value: &str) {
+        let record = BaseRecord::<(), _>::to(TOPIC).partition(0).payload(value);
+        self.0.send(record).map_err(|(error, _)| error).unwrap();
+        self.0.flush(LIMIT).unwrap();
+    }
+
+    fn consumers(&self) -> KafkaBroker {
+        KafkaBroker::new(KafkaOptions {
+            standstill: STANDSTILL,
+            ..KafkaOptions::new(self.cluster().bootstrap_servers())
+        })
+    }
+}
+
+async fn next(consumer: &mut dyn Consumer) -> Result<Vec<Inbound>, BrokerError> {
+    let reading = async {
+        loop {
+            // What a client says of a broker that it cannot ask passes.
+            match consumer.next().await {
+                Ok(batch) => return Ok(batch.expect("it is open")),
+                Err(BrokerError::Unavailable { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    };
+    tokio::time::timeout(LIMIT, reading).await.expect("bounded")
+}
+
+fn values(batch: &[Inbound]) -> Vec<&[u8]> {
+    batch
+        .iter()
+        .filter_map(|message| message.value.as_deref())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_gets_nothing_of_what_is_there_says_so_and_another_one_goes_on() {
+    // given a message, and a consumer that comes to believe that nobody leads its partition, and will believe nothing else
+    let brokers = Brokers::start();
+    let broker = brokers.consumers();
+    brokers.publish("one");
+    brokers.mislead_once();
+    let mut consumer = broker.consumer(GROUP, &[TOPIC]).await.unwrap();
+
+    // when it is asked for messages
+    let stood_still = next(consumer.as_mut()).await;
+
+    // then it is found out, and another one reads
+    let Err(BrokerError::StoodStill {
+        topic, messages, ..
+    }) = stood_still
+    else {
+        panic!("{stood_still:?}");
+    };
+    assert_eq!((topic.as_str(), messages), (TOPIC, 1));
+    consumer.close(LIMIT).await;
+    let mut consumer = broker.consumer(GROUP, &[TOPIC]).await.unwrap();
+    let batch = next(consumer.as_mut()).await.unwrap();
+    assert_eq!(values(&batch), [b"one"]);
+    consumer.done(&batch).await;
+    consumer.close(LIMIT).await;
+}
