@@ -116,6 +116,7 @@ impl ConsumerLoop {
     /// Runs until `shutdown`; finishes the batch in hand, commits and leaves the group.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RuntimeError> {
         let mut backoff = Backoff::new();
+        let standstills = crate::metrics::standstills(self.service);
         loop {
             let Some(mut consumer) = self.connect(&shutdown).await? else {
                 return Ok(());
@@ -134,7 +135,7 @@ impl ConsumerLoop {
                 return Ok(());
             };
             if matches!(error, BrokerError::StoodStill { .. }) {
-                crate::metrics::stood_still(self.service);
+                standstills.increment(1);
             }
             self.note(&error.into());
             // Two processes with one id would throw each other out: less and less often.

@@ -47,7 +47,7 @@ impl EventMetrics {
     }
 }
 
-/// Counts a consumer that is replaced because it got nothing of what was there.
-pub(crate) fn stood_still(service: &'static str) {
-    metrics::counter!("consumer_standstills_total", "service" => service).increment(1);
+/// Counts consumers that are replaced because they get nothing of what is there. It is told from the start, as nothing.
+pub(crate) fn standstills(service: &'static str) -> Counter {
+    metrics::counter!("consumer_standstills_total", "service" => service)
 }
