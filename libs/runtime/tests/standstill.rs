@@ -115,3 +115,29 @@ async fn a_consumer_that_gets_nothing_of_what_is_there_says_so_and_another_one_g
     consumer.done(&batch).await;
     consumer.close(LIMIT).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_follows_a_group_and_gets_nothing_of_what_is_there_goes_on_by_another_client() {
+    // given a message, and a follower that comes to believe that nobody leads its partition, and will believe nothing else
+    let brokers = Brokers::start();
+    let broker = brokers.consumers();
+    brokers.publish("one");
+    brokers.mislead_once();
+    let mut tail = broker.tail(GROUP, &[TOPIC]).await.unwrap();
+
+    // when it is asked for messages
+    let reading = async {
+        loop {
+            match tail.next().await {
+                Ok(batch) => return batch,
+                // What a client says of a broker that it cannot ask passes.
+                Err(BrokerError::Unavailable { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    let batch = tokio::time::timeout(LIMIT, reading).await.expect("bounded");
+
+    // then it has them
+    assert_eq!(values(&batch), [b"one"]);
+}

@@ -5,7 +5,6 @@
 //! are taken away while a batch is in hand, the thread waits (for a bounded time) until it is done, and commits, before
 //! it lets go: the next owner starts where this one ended.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -19,7 +18,8 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{ClientConfig, ClientContext, TopicPartitionList};
 use tokio::sync::{mpsc, oneshot};
 
-use super::standstill::{Own, Place, Watch};
+use super::places::Own;
+use super::standstill::Watch;
 use super::{KafkaOptions, settings};
 use crate::{BrokerError, Consumer, Inbound};
 
@@ -170,7 +170,6 @@ impl KafkaConsumer {
             names: topics.iter().map(|topic| Arc::from(*topic)).collect(),
             batch_max,
             own,
-            read: HashMap::new(),
             watch,
         };
         let thread = std::thread::Builder::new()
@@ -282,8 +281,6 @@ struct Poller {
     names: Vec<Arc<str>>,
     batch_max: usize,
     own: Arc<Own>,
-    /// What comes next of each partition that something was read of.
-    read: HashMap<Place, i64>,
     watch: Watch,
 }
 
@@ -292,7 +289,7 @@ impl Poller {
         while !self.stopped() {
             let mut polled = self.collect();
             if matches!(&polled, Ok(batch) if batch.is_empty()) {
-                let looked = self.watch.look(|| self.own.with(&self.read));
+                let looked = self.watch.look(|| self.own.next());
                 if let Err(error) = looked {
                     polled = Err(error);
                 }
@@ -300,7 +297,7 @@ impl Poller {
             let handed_over = match polled {
                 Ok(batch) if batch.is_empty() => continue,
                 Ok(batch) => {
-                    self.remember(&batch);
+                    self.own.read(&batch);
                     self.in_hand.begin();
                     self.batches.blocking_send(Ok(batch))
                 }
@@ -313,18 +310,6 @@ impl Poller {
             }
             if self.wait_until_done() {
                 self.watch.excuse();
-            }
-        }
-    }
-
-    fn remember(&mut self, batch: &[Inbound]) {
-        for (n, message) in batch.iter().enumerate() {
-            let goes_on = batch.get(n + 1).is_some_and(|next| {
-                next.partition == message.partition && next.topic == message.topic
-            });
-            if !goes_on {
-                let place = (Arc::clone(&message.topic), message.partition);
-                self.read.insert(place, message.offset + 1);
             }
         }
     }

@@ -5,6 +5,7 @@ mod consumer;
 pub mod lag;
 mod metadata;
 mod observers;
+mod places;
 mod producer;
 mod replay;
 mod standstill;
@@ -135,6 +136,11 @@ impl KafkaBroker {
             known: Known::default(),
         }
     }
+
+    fn watch(&self, group: &str, known: Known) -> Watch {
+        let observers = Arc::clone(&self.observers);
+        Watch::new(group, observers, known, self.options.standstill)
+    }
 }
 
 fn settings(error: rdkafka::error::KafkaError) -> BrokerError {
@@ -158,12 +164,7 @@ impl Broker for KafkaBroker {
         topics: &[&str],
     ) -> Result<Box<dyn Consumer>, BrokerError> {
         let config = consumer::config(self.options.client_config(group), group, &self.options);
-        let watch = Watch::new(
-            group,
-            Arc::clone(&self.observers),
-            Arc::clone(&self.known),
-            self.options.standstill,
-        );
+        let watch = self.watch(group, Arc::clone(&self.known));
         Ok(Box::new(consumer::KafkaConsumer::start(
             &config,
             topics,
@@ -180,7 +181,9 @@ impl Broker for KafkaBroker {
 
     async fn tail(&self, group: &str, topics: &[&str]) -> Result<Box<dyn Tail>, BrokerError> {
         let config = tail::config(self.options.client_config("tail"), group);
-        let tail = tail::KafkaTail::start(config, topics, self.options.batch_max);
+        // What a member of the group could not read, this reader may.
+        let watch = self.watch(group, Known::default());
+        let tail = tail::KafkaTail::start(config, topics, self.options.batch_max, watch);
         Ok(Box::new(tail.await?))
     }
 

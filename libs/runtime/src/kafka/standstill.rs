@@ -4,7 +4,7 @@
 //! later answer corrects: it goes on for ever, is a member of its group, and reads nothing. It cannot know that itself. So somebody asks the broker
 //! through another client what there is to read, and when that does not become less for a while, the consumer is replaced.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,17 +14,16 @@ use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 
+use super::PingClient;
 use super::lag::offsets;
 use super::observers::Observers;
+use super::places::{Next, Place};
 use crate::BrokerError;
 
 /// How long the broker may take for an answer: the thread that asks does nothing else meanwhile.
 const LIMIT: Duration = Duration::from_secs(2);
 /// How often is looked, in the time that a partition may stand still.
 const LOOKS: u32 = 3;
-
-/// A topic and a partition.
-pub(super) type Place = (Arc<str>, i32);
 
 /// What a broker knows of its consumers that stood still: group and place, and where that was.
 pub(super) type Known = Arc<Mutex<HashMap<(String, Place), i64>>>;
@@ -62,15 +61,12 @@ impl Watch {
         self.still = Still::default();
     }
 
-    /// To be called whenever the consumer has nothing in hand and nothing to give; looks now and then. `next` says of each place that is the
-    /// consumer's own what it would read next, if it has read there.
+    /// To be called whenever the consumer has nothing in hand and nothing to give; looks now and then. Of a place that is the consumer's own and of
+    /// which it has read nothing, what its group has committed is next.
     ///
     /// # Errors
     /// [`BrokerError::StoodStill`].
-    pub(super) fn look(
-        &mut self,
-        next: impl FnOnce() -> HashMap<Place, Option<i64>>,
-    ) -> Result<(), BrokerError> {
+    pub(super) fn look(&mut self, next: impl FnOnce() -> Next) -> Result<(), BrokerError> {
         let now = Instant::now();
         if now.duration_since(self.looked) < self.patience / LOOKS {
             return Ok(());
@@ -92,10 +88,14 @@ impl Watch {
     fn stands_still(
         &mut self,
         now: Instant,
-        next: &HashMap<Place, Option<i64>>,
+        next: &Next,
     ) -> Result<Option<BrokerError>, Box<dyn std::error::Error + Send + Sync>> {
+        if next.is_empty() {
+            self.excuse();
+            return Ok(None);
+        }
         let client = self.observers.of(&self.group)?;
-        let mut waiting = behind(client.as_ref(), next)?;
+        let mut waiting = behind(&client, next)?;
         {
             let known = self.known.lock();
             waiting.retain(|(place, next)| {
@@ -124,18 +124,32 @@ impl Watch {
 }
 
 /// The places that have more than was read, and what is next there.
-fn behind(
-    client: &super::PingClient,
-    next: &HashMap<Place, Option<i64>>,
-) -> Result<Vec<(Place, i64)>, KafkaError> {
-    if next.is_empty() {
-        return Ok(Vec::new());
-    }
+fn behind(client: &PingClient, next: &Next) -> Result<Vec<(Place, i64)>, KafkaError> {
+    let unread = next.iter().filter(|(_, next)| next.is_none());
+    let committed = committed(client, unread.map(|(place, _)| place))?;
+    let places = next.keys().map(|(topic, partition)| (&**topic, *partition));
+    let ends = offsets(client, places, Offset::End, LIMIT)?;
+    let behind = next.iter().filter_map(|(place, read)| {
+        let key = (place.0.to_string(), place.1);
+        let next = read.or_else(|| committed.get(&key).copied()).unwrap_or(0);
+        (*ends.get(&key)? > next).then(|| (place.clone(), next))
+    });
+    Ok(behind.collect())
+}
+
+/// Where the client's group has got to.
+fn committed<'p>(
+    client: &PingClient,
+    places: impl Iterator<Item = &'p Place>,
+) -> Result<HashMap<(String, i32), i64>, KafkaError> {
     let mut wanted = TopicPartitionList::new();
-    for (topic, partition) in next.keys() {
+    for (topic, partition) in places {
         wanted.add_partition(topic, *partition);
     }
     let mut committed = HashMap::new();
+    if wanted.count() == 0 {
+        return Ok(committed);
+    }
     for place in client.committed_offsets(wanted, LIMIT)?.elements() {
         // What could not be looked up is not what was never committed.
         place.error()?;
@@ -143,14 +157,7 @@ fn behind(
             committed.insert((place.topic().to_owned(), place.partition()), offset);
         }
     }
-    let places = next.keys().map(|(topic, partition)| (&**topic, *partition));
-    let ends = offsets(client, places, Offset::End, LIMIT)?;
-    let behind = next.iter().filter_map(|(place, read)| {
-        let key = (place.0.to_string(), place.1);
-        let next = (*read).max(committed.get(&key).copied()).unwrap_or(0);
-        (*ends.get(&key)? > next).then(|| (place.clone(), next))
-    });
-    Ok(behind.collect())
+    Ok(committed)
 }
 
 /// A place that was behind at the last look.
@@ -191,39 +198,6 @@ impl Still {
         let longest = long.min_by_key(|(_, waits)| waits.since);
         longest.map(|(place, waits)| (place.clone(), waits.next))
     }
-}
-
-/// The places that are a consumer's own, as its group has told it.
-#[derive(Default)]
-pub(super) struct Own(Mutex<HashSet<Place>>);
-
-impl Own {
-    pub(super) fn add(&self, partitions: &TopicPartitionList) {
-        self.0.lock().extend(places(partitions));
-    }
-
-    pub(super) fn remove(&self, partitions: &TopicPartitionList) {
-        let mut own = self.0.lock();
-        for place in places(partitions) {
-            own.remove(&place);
-        }
-    }
-
-    /// With what was read of each.
-    pub(super) fn with(&self, read: &HashMap<Place, i64>) -> HashMap<Place, Option<i64>> {
-        let own = self.0.lock();
-        own.iter()
-            .map(|place| (place.clone(), read.get(place).copied()))
-            .collect()
-    }
-}
-
-fn places(partitions: &TopicPartitionList) -> Vec<Place> {
-    let elements = partitions.elements();
-    elements
-        .iter()
-        .map(|place| (Arc::from(place.topic()), place.partition()))
-        .collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! Topics from where a consumer group has committed them, without being in it.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,8 +11,10 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::places::{self, Next, Place};
 use super::replay::{self, Reader};
-use super::settings;
+use super::standstill::Watch;
+use super::{Quiet, settings};
 use crate::{BrokerError, Inbound, Tail};
 
 const LIMIT: Duration = Duration::from_secs(5);
@@ -41,20 +42,23 @@ impl KafkaTail {
         config: ClientConfig,
         topics: &[&str],
         batch_max: usize,
+        watch: Watch,
     ) -> Result<Self, BrokerError> {
         let topics: Vec<Arc<str>> = topics.iter().map(|topic| Arc::from(*topic)).collect();
         let (sender, batches) = mpsc::channel(1);
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let started = tokio::task::spawn_blocking(move || {
-            let reader: Reader = config.create_with_context(super::Quiet).map_err(settings)?;
+            let reader: Reader = config.create_with_context(Quiet).map_err(settings)?;
             let places = partitions(&reader, &topics)?;
             let begin = committed(&reader, &places)?;
             let mut poller = Poller {
+                config,
                 reader,
                 topics,
-                known: HashSet::new(),
+                next: Next::new(),
                 looked: Instant::now(),
+                watch,
                 batches: sender,
                 stop: stopped,
                 batch_max,
@@ -93,8 +97,6 @@ impl Drop for KafkaTail {
         self.stop.store(true, Ordering::Release);
     }
 }
-
-type Place = (Arc<str>, i32);
 
 /// The partitions that the topics have.
 fn partitions(reader: &Reader, topics: &[Arc<str>]) -> Result<Vec<Place>, BrokerError> {
@@ -141,11 +143,13 @@ fn committed(
 
 /// A thread of its own, because librdkafka has to be polled.
 struct Poller {
+    config: ClientConfig,
     reader: Reader,
     topics: Vec<Arc<str>>,
     /// The partitions that are read.
-    known: HashSet<Place>,
+    next: Next,
     looked: Instant,
+    watch: Watch,
     batches: mpsc::Sender<Result<Vec<Inbound>, BrokerError>>,
     stop: Arc<AtomicBool>,
     batch_max: usize,
@@ -157,11 +161,48 @@ impl Poller {
             self.look_for_partitions();
             let collected = self.collect();
             let is_nothing = collected.as_ref().is_ok_and(Vec::is_empty);
+            if is_nothing {
+                self.watch();
+            } else if let Ok(batch) = &collected {
+                places::read(&mut self.next, batch);
+            }
             // It waits while the last one is handled; what is not fetched meanwhile stands in Kafka.
             if !is_nothing && self.batches.blocking_send(collected).is_err() {
                 return;
             }
         }
+    }
+
+    /// Goes on with another client if this one gets nothing of what is there.
+    fn watch(&mut self) {
+        let Err(error) = self.watch.look(|| self.next.clone()) else {
+            return;
+        };
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the reader of what other instances have saved is replaced"
+        );
+        match self.another() {
+            Ok(reader) => {
+                let replaced = std::mem::replace(&mut self.reader, reader);
+                // A client that stands still may never come to its end.
+                std::thread::spawn(move || drop(replaced));
+            }
+            Err(error) => tracing::warn!(error = %error, "it could not be replaced yet"),
+        }
+    }
+
+    /// A reader from where this one has got to.
+    fn another(&self) -> KafkaResult<Reader> {
+        let mut places = TopicPartitionList::with_capacity(self.next.len());
+        for ((topic, partition), next) in &self.next {
+            // Where that is not there any more, from the first message that is.
+            let from = Offset::Offset(next.unwrap_or(0));
+            places.add_partition_offset(topic, *partition, from)?;
+        }
+        let reader: Reader = self.config.create_with_context(Quiet)?;
+        reader.assign(&places)?;
+        Ok(reader)
     }
 
     /// Reads these partitions as well.
@@ -171,9 +212,13 @@ impl Poller {
             added.add_partition_offset(topic, *partition, *from)?;
         }
         self.reader.incremental_assign(&added)?;
-        let places = places.into_iter();
-        self.known
-            .extend(places.map(|(topic, partition, _)| (topic, partition)));
+        for (topic, partition, from) in places {
+            let next = match from {
+                Offset::Offset(offset) => offset,
+                _ => 0,
+            };
+            self.next.insert((topic, partition), Some(next));
+        }
         Ok(())
     }
 
@@ -193,7 +238,7 @@ impl Poller {
                 return;
             }
         };
-        added.retain(|place| !self.known.contains(place));
+        added.retain(|place| !self.next.contains_key(place));
         if added.is_empty() {
             return;
         }
