@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# run.sh DIR PORT CONTROLLER_PORT [PORT:ADVERTISED_PORT ... | sasl_ssl:PORT]: real Apache Kafka (KRaft, one node, loopback) in the foreground,
-# its data in DIR. Each further pair is a listener of its own, whose clients are told the second port: that of a proxy.
+# run.sh DIR PORT CONTROLLER_PORT [PORT:ADVERTISED_PORT ... | sasl_ssl:PORT]: real Apache Kafka (KRaft, loopback) in the foreground,
+# its data in DIR. NODE=2 VOTERS=1@HOST:PORT,2@HOST:PORT,... make it one broker of several, which keep everything that is published on
+# REPLICAS of them, and acknowledge it when MIN_INSYNC have it. Each further pair is a listener of its own, whose clients are told the second port: that of a proxy.
 # sasl_ssl:PORT is a listener with TLS and sign-in (PLAIN and SCRAM-SHA-512) for the user `sagaline` with the password
 # `swordfish-of-the-tests`; its certificate is in DIR/ca.pem.
 # Says "Kafka Server started" on stdout when it accepts.
@@ -21,7 +22,8 @@ for pair in "$@"; do
   name=PORT${pair%%:*}
   listeners+=,$name://127.0.0.1:${pair%%:*} advertised+=,$name://127.0.0.1:${pair##*:} protocols+=,$name:PLAINTEXT
 done
-sed "s#@DIR@#$dir#; s#@PORT@#$port#g; s#@CONTROLLER_PORT@#$controller#g
+sed "s#@NODE@#${NODE:-1}#; s#@VOTERS@#${VOTERS:-1@127.0.0.1:$controller}#; s#@REPLICAS@#${REPLICAS:-1}#; s#@MIN_INSYNC@#${MIN_INSYNC:-1}#
+  s#@DIR@#$dir#; s#@PORT@#$port#g; s#@CONTROLLER_PORT@#$controller#g
   s#@LISTENERS@#$listeners#; s#@ADVERTISED@#$advertised#; s#@PROTOCOLS@#$protocols#" "$here/server.properties.in" > "$dir/server.properties"
 if [ -n "$secured" ]; then
   user=sagaline password=swordfish-of-the-tests

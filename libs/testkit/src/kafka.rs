@@ -27,6 +27,17 @@ pub struct Listener {
     pub advertised: u16,
 }
 
+/// Which broker of several one is.
+#[derive(Debug, Clone)]
+struct Member {
+    /// Its number, from 1.
+    node: usize,
+    /// All of them as `node@host:port`, comma separated.
+    voters: String,
+    /// On how many of them everything is kept.
+    replicas: usize,
+}
+
 /// One Kafka broker (`KRaft`, combined mode) on free ports, with quick groups and quick recovery.
 #[derive(Debug)]
 pub struct ApacheKafka {
@@ -34,6 +45,7 @@ pub struct ApacheKafka {
     controller_port: Port,
     listeners: Vec<Listener>,
     secured: Option<Port>,
+    member: Option<Member>,
     // before its folder, because fields are dropped in this order
     process: Process,
     folder: TempDir,
@@ -56,22 +68,58 @@ impl ApacheKafka {
     }
 
     async fn start_all(listeners: Vec<Listener>, secured: Option<Port>) -> Result<Self> {
+        let kafka = Self::spawned(Port::reserve()?, listeners, secured, None)?;
+        kafka.process.ready(START_LIMIT).await?;
+        Ok(kafka)
+    }
+
+    /// Starts so many brokers that are one Kafka: each has a copy of everything, and all but one must have what is acknowledged.
+    pub async fn start_cluster(brokers: usize) -> Result<Vec<Self>> {
+        let controllers = (0..brokers)
+            .map(|_| Port::reserve())
+            .collect::<Result<Vec<_>>>()?;
+        let voters = controllers.iter().enumerate();
+        let voters: Vec<String> = voters
+            .map(|(at, port)| format!("{}@127.0.0.1:{}", at + 1, port.number()))
+            .collect();
+        let mut cluster = Vec::new();
+        for (at, controller) in controllers.into_iter().enumerate() {
+            let member = Member {
+                node: at + 1,
+                voters: voters.join(","),
+                replicas: brokers,
+            };
+            cluster.push(Self::spawned(controller, Vec::new(), None, Some(member))?);
+        }
+        // None of them is ready before most of them are there.
+        for broker in &cluster {
+            broker.process.ready(START_LIMIT).await?;
+        }
+        Ok(cluster)
+    }
+
+    fn spawned(
+        controller_port: Port,
+        listeners: Vec<Listener>,
+        secured: Option<Port>,
+        member: Option<Member>,
+    ) -> Result<Self> {
         let port = Port::reserve()?;
-        let controller_port = Port::reserve()?;
         let folder = tempfile::tempdir()?;
         let process = spawn(
             &port,
             &controller_port,
             &listeners,
             secured.as_ref(),
+            member.as_ref(),
             &folder,
         )?;
-        process.ready(START_LIMIT).await?;
         Ok(Self {
             port,
             controller_port,
             listeners,
             secured,
+            member,
             process,
             folder,
         })
@@ -106,6 +154,7 @@ impl ApacheKafka {
             &self.controller_port,
             &self.listeners,
             self.secured.as_ref(),
+            self.member.as_ref(),
             &self.folder,
         )?;
         self.process.ready(START_LIMIT).await
@@ -132,6 +181,7 @@ fn spawn(
     controller_port: &Port,
     listeners: &[Listener],
     secured: Option<&Port>,
+    member: Option<&Member>,
     folder: &TempDir,
 ) -> Result<Process> {
     let script = concat!(
@@ -149,6 +199,14 @@ fn spawn(
     }
     if let Some(port) = secured {
         command.arg(format!("sasl_ssl:{}", port.number()));
+    }
+    if let Some(member) = member {
+        let others_enough = member.replicas.saturating_sub(1).max(1);
+        command
+            .env("NODE", member.node.to_string())
+            .env("VOTERS", &member.voters)
+            .env("REPLICAS", member.replicas.to_string())
+            .env("MIN_INSYNC", others_enough.to_string());
     }
     let log = folder.path().join("server.log");
     Process::spawn("Apache Kafka", command, "Kafka Server started", &log)

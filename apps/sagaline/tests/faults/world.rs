@@ -18,6 +18,8 @@ pub enum Grounds {
     /// Apache Kafka, the MongoDB-protocol server, five processes, and a line that can be cut between any two of them. The name
     /// keeps groups of scenarios apart.
     Real(&'static str),
+    /// The same without such lines, on a Kafka of three brokers.
+    Cluster,
     /// `sagaline up --data-dir`.
     Durable,
     /// The same on a disk that gets full.
@@ -26,6 +28,8 @@ pub enum Grounds {
     FlushedDisk,
 }
 
+/// The brokers of [`Grounds::Cluster`].
+pub const BROKERS: usize = 3;
 const SMALL_DISK_BYTES: u64 = 400 << 20;
 const FLUSHED_DISK_BYTES: u64 = 512 << 20;
 
@@ -82,6 +86,7 @@ impl World {
         };
         let stack = match (grounds, &mount) {
             (Grounds::Real(_), _) => Stack::start_behind_proxies(binaries, &FLAGS).await?,
+            (Grounds::Cluster, _) => Stack::start_on_cluster(BROKERS, binaries, &FLAGS).await?,
             (_, Some(mount)) => {
                 Stack::start_durable_in(&mount.path().join("data"), binaries, &FLAGS).await?
             }

@@ -18,6 +18,7 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{ClientConfig, ClientContext, TopicPartitionList};
 use tokio::sync::{mpsc, oneshot};
 
+use super::gather::{ERRORS_MAX, gather};
 use super::places::Own;
 use super::standstill::Watch;
 use super::{KafkaOptions, settings};
@@ -28,7 +29,6 @@ const POLL: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How long a revocation waits for the batch in hand.
 const HANDOVER: Duration = Duration::from_secs(5);
-const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 pub(super) fn config(
     mut config: ClientConfig,
@@ -323,25 +323,9 @@ impl Poller {
         if let Some((_, reason)) = self.member.client().fatal_error() {
             return Err(BrokerError::Replaced { reason });
         }
-        let mut batch = Vec::new();
-        let mut bytes = 0;
-        let mut wait = POLL;
-        while batch.len() < self.batch_max && bytes < BATCH_BYTES_MAX {
-            match self.member.poll(wait) {
-                None => break,
-                Some(Ok(message)) => {
-                    bytes += message.payload_len();
-                    batch.push(self.own(&message));
-                    wait = Duration::ZERO;
-                }
-                // What was collected is handed on first; the error comes again if it lasts.
-                Some(Err(_)) if !batch.is_empty() => break,
-                Some(Err(error)) => {
-                    return Err(BrokerError::unavailable("hand out messages", error));
-                }
-            }
-        }
-        Ok(batch)
+        gather(&self.member, POLL, self.batch_max, |message| {
+            self.own(message)
+        })
     }
 
     fn own(&self, message: &BorrowedMessage<'_>) -> Inbound {
@@ -373,9 +357,10 @@ impl Poller {
                 all_paused = true;
                 paused.push(partitions);
             }
-            // With everything paused this only serves heartbeats and rebalances. A partition that is assigned meanwhile is
-            // not paused: what comes from it is put back.
-            if let Some(Ok(message)) = self.member.poll(Duration::ZERO) {
+            // With everything paused this only serves heartbeats and rebalances, and takes errors, which come again if they last.
+            // A partition that is assigned meanwhile is not paused: what comes from it is put back.
+            let mut events = (0..ERRORS_MAX).map_while(|_| self.member.poll(Duration::ZERO));
+            if let Some(message) = events.find_map(Result::ok) {
                 self.put_back(&message);
                 all_paused = false;
             }

@@ -2,6 +2,7 @@
 
 mod admin;
 mod consumer;
+mod gather;
 pub mod lag;
 mod metadata;
 mod observers;

@@ -11,6 +11,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::gather::gather;
 use super::places::{self, Next, Place};
 use super::replay::{self, Reader};
 use super::standstill::Watch;
@@ -21,7 +22,6 @@ const LIMIT: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(100);
 /// How soon it is noticed that a topic has more partitions.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
-const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// The group is asked what it has committed. It is not joined, and nothing is committed to it.
 pub(super) fn config(config: ClientConfig, group: &str) -> ClientConfig {
@@ -159,7 +159,7 @@ impl Poller {
     fn run(mut self) {
         while !self.stop.load(Ordering::Acquire) {
             self.look_for_partitions();
-            let collected = self.collect();
+            let collected = gather(&self.reader, POLL, self.batch_max, replay::own);
             let is_nothing = collected.as_ref().is_ok_and(Vec::is_empty);
             if is_nothing {
                 self.watch();
@@ -247,27 +247,5 @@ impl Poller {
         if let Err(error) = self.follow(added.collect()) {
             tracing::warn!(error = %error, "new partitions are not followed yet");
         }
-    }
-
-    /// The first message is waited for; the others of the batch are there already.
-    fn collect(&self) -> Result<Vec<Inbound>, BrokerError> {
-        let (mut batch, mut bytes) = (Vec::new(), 0);
-        let mut wait = POLL;
-        while batch.len() < self.batch_max && bytes < BATCH_BYTES_MAX {
-            match self.reader.poll(wait) {
-                None => break,
-                Some(Ok(message)) => {
-                    bytes += message.payload_len();
-                    batch.push(replay::own(&message));
-                    wait = Duration::ZERO;
-                }
-                // What was collected is handed on first; the error comes again if it lasts.
-                Some(Err(_)) if !batch.is_empty() => break,
-                Some(Err(error)) => {
-                    return Err(BrokerError::unavailable("hand out messages", error));
-                }
-            }
-        }
-        Ok(batch)
     }
 }

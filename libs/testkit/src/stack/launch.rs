@@ -29,8 +29,26 @@ impl Stack {
             let (kafka, mongo) =
                 tokio::try_join!(ApacheKafka::start(), MongoServer::start(Kind::H2))?;
             stack.addresses.kafka = kafka.brokers();
-            (stack.kafka, stack.mongo) = (Some(kafka), Some(mongo));
+            (stack.kafka, stack.mongo) = (vec![kafka], Some(mongo));
         }
+        stack.start_all().await?;
+        Ok(stack)
+    }
+
+    /// Starts a pipeline on [real parts](Backend::Real) with so many brokers, each of which has a copy of everything.
+    pub async fn start_on_cluster(
+        brokers: usize,
+        binaries: &Path,
+        flags: &[(&'static str, &str)],
+    ) -> Result<Self> {
+        let mut stack = Self::prepare(Backend::Real, binaries, flags)?;
+        let (kafka, mongo) = tokio::try_join!(
+            ApacheKafka::start_cluster(brokers),
+            MongoServer::start(Kind::H2)
+        )?;
+        let all: Vec<String> = kafka.iter().map(ApacheKafka::brokers).collect();
+        stack.addresses.kafka = all.join(",");
+        (stack.kafka, stack.mongo) = (kafka, Some(mongo));
         stack.start_all().await?;
         Ok(stack)
     }
@@ -48,7 +66,7 @@ impl Stack {
         )?;
         stack.addresses.kafka = kafka.brokers();
         stack.lines = planned.open(mongo.port()).await?.into_iter().collect();
-        (stack.kafka, stack.mongo) = (Some(kafka), Some(mongo));
+        (stack.kafka, stack.mongo) = (vec![kafka], Some(mongo));
         stack.start_all().await?;
         Ok(stack)
     }
@@ -93,7 +111,7 @@ impl Stack {
             processes: BTreeMap::new(),
             instances: Vec::new(),
             lines: BTreeMap::new(),
-            kafka: None,
+            kafka: Vec::new(),
             mongo: None,
             ports,
             data: PathBuf::new(),
@@ -269,7 +287,12 @@ impl Stack {
 
     /// The broker's process of [`Backend::Real`].
     pub fn kafka(&mut self) -> Option<&mut ApacheKafka> {
-        self.kafka.as_mut()
+        self.kafka.first_mut()
+    }
+
+    /// The processes of its brokers, of which [`Stack::start_on_cluster`] has several.
+    pub fn brokers(&mut self) -> &mut [ApacheKafka] {
+        &mut self.kafka
     }
 
     /// The store's process of [`Backend::Real`].

@@ -41,7 +41,7 @@ pub struct Addresses {
     pub shipping: String,
     /// Base URL of the read model.
     pub read_model: String,
-    /// The broker, `host:port`.
+    /// The broker, `host:port`; of several brokers all, comma separated.
     pub kafka: String,
     /// Base URL of the dashboard, which only the all-in-one process has.
     pub dashboard: String,
@@ -73,7 +73,7 @@ pub struct Stack {
     // Further instances of services, each with its port.
     instances: Vec<(&'static str, Process, Port)>,
     lines: BTreeMap<&'static str, Lines>,
-    kafka: Option<ApacheKafka>,
+    kafka: Vec<ApacheKafka>,
     mongo: Option<MongoServer>,
     ports: Vec<Port>,
     data: PathBuf,

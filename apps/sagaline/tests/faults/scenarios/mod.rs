@@ -1,5 +1,6 @@
 //! The scenarios.
 
+mod clusters;
 mod durable;
 mod freezes;
 mod histories;
@@ -64,6 +65,9 @@ scenarios! {
     long lines::every_line_to_kafka_is_stalled on Grounds::Real("lines to Kafka"),
     long lines::every_line_to_the_store_is_cut on Grounds::Real("lines to the store"),
     long lines::every_line_to_the_store_is_stalled on Grounds::Real("lines to the store"),
+    long clusters::each_broker_of_three_is_killed on Grounds::Cluster,
+    long clusters::two_brokers_of_three_are_killed on Grounds::Cluster,
+    long clusters::each_broker_of_three_is_frozen on Grounds::Cluster,
     long partitions::the_partition_count_is_raised on Grounds::Real("partitions"),
     long durable::the_all_in_one_is_killed on Grounds::Durable,
     short durable::the_log_of_the_all_in_one_is_torn on Grounds::Durable,

@@ -1,4 +1,4 @@
-//! A client that has come to a standstill, against the brokers that librdkafka simulates: they can say what no real one should.
+//! Clients against the brokers that librdkafka simulates: they can say what no real one should, and are down and up at once.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -57,6 +57,14 @@ impl Brokers {
         let record = BaseRecord::<(), _>::to(TOPIC).partition(0).payload(value);
         self.0.send(record).map_err(|(error, _)| error).unwrap();
         self.0.flush(LIMIT).unwrap();
+    }
+
+    fn fail(&self) {
+        self.cluster().broker_down(1).unwrap();
+    }
+
+    fn come_back(&self) {
+        self.cluster().broker_up(1).unwrap();
     }
 
     fn consumers(&self) -> KafkaBroker {
@@ -140,4 +148,45 @@ async fn who_follows_a_group_and_gets_nothing_of_what_is_there_goes_on_by_anothe
 
     // then it has them
     assert_eq!(values(&batch), [b"one"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_wrong_in_an_outage_is_said_once_when_it_is_over_and_not_before_every_message() {
+    // given a consumer that has read all there was
+    let brokers = Brokers::start();
+    let broker = brokers.consumers();
+    let mut consumer = broker.consumer(GROUP, &[TOPIC]).await.unwrap();
+    brokers.publish("one");
+    let batch = next(consumer.as_mut()).await.unwrap();
+    consumer.done(&batch).await;
+
+    // when the broker is away for a while, in which it is asked for nothing
+    brokers.fail();
+    let mut refused = 0;
+    let away = async {
+        while refused < 6 {
+            refused += u32::from(broker.ping().await.is_err());
+        }
+    };
+    tokio::time::timeout(LIMIT, away).await.expect("bounded");
+    brokers.come_back();
+    let back = async { while broker.ping().await.is_err() {} };
+    tokio::time::timeout(LIMIT, back).await.expect("bounded");
+    brokers.publish("two");
+
+    // then it has little to say of that before the next message: what it had in its hand, the rest in one, and what it says until it has
+    // connected again. One at a time there are thirty.
+    let mut said = Vec::new();
+    let batch = loop {
+        let asked = tokio::time::timeout(LIMIT, consumer.next()).await;
+        match asked.expect("bounded") {
+            Ok(batch) => break batch.expect("it is open"),
+            Err(error) => said.push(error.to_string()),
+        }
+    };
+    // What was read before may come again: the outage came before it was committed.
+    assert!(!batch.is_empty());
+    assert!(said.len() <= 10, "{said:#?}");
+    consumer.done(&batch).await;
+    consumer.close(LIMIT).await;
 }
