@@ -42,7 +42,14 @@ impl Observers {
     /// Makes a new client for `group` when one is asked for next: this one may be what is wrong.
     pub(super) fn forget(&self, group: &str) {
         let client = self.clients.lock().remove(group);
-        // The last one to hold a client waits for its threads, which end when the broker lets them.
-        std::thread::spawn(move || drop(client));
+        end(client);
+    }
+}
+
+/// Lets go of a client without waiting for it: its threads end when the broker lets them, and those of one that stands still may never.
+pub(super) fn end<T: Send + 'static>(client: T) {
+    let thread = std::thread::Builder::new().name("kafka-end".to_owned());
+    if let Err(error) = thread.spawn(move || drop(client)) {
+        tracing::warn!(error = %error, "there was no thread to let go of a Kafka client in");
     }
 }

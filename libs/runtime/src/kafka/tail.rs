@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::gather::gather;
+use super::observers::end;
 use super::places::{self, Next, Place};
 use super::replay::{self, Reader};
 use super::standstill::Watch;
@@ -183,11 +184,7 @@ impl Poller {
             "the reader of what other instances have saved is replaced"
         );
         match self.another() {
-            Ok(reader) => {
-                let replaced = std::mem::replace(&mut self.reader, reader);
-                // A client that stands still may never come to its end.
-                std::thread::spawn(move || drop(replaced));
-            }
+            Ok(reader) => end(std::mem::replace(&mut self.reader, reader)),
             Err(error) => tracing::warn!(error = %error, "it could not be replaced yet"),
         }
     }
