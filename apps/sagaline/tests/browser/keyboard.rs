@@ -1,6 +1,7 @@
 //! Everything without a mouse.
 
 use anyhow::{Result, ensure};
+use fantoccini::actions::{InputSource as _, KeyAction, KeyActions};
 
 use crate::World;
 use crate::browser::Browser;
@@ -12,8 +13,14 @@ const TAB: &str = "\u{E004}";
 /// No way through the page is longer.
 const TABS_MAX: usize = 80;
 
+/// Presses keys as a person does: they go to whatever has the focus at that moment, and be it an element that is just going away.
 async fn press(browser: &Browser, keys: &str) -> Result<()> {
-    browser.page.active_element().await?.send_keys(keys).await?;
+    let strokes = keys
+        .chars()
+        .flat_map(|value| [KeyAction::Down { value }, KeyAction::Up { value }]);
+    let keyboard = KeyActions::new("keyboard".to_owned());
+    let typed = strokes.fold(keyboard, KeyActions::then);
+    browser.page.perform_actions(typed).await?;
     Ok(())
 }
 
@@ -57,6 +64,12 @@ pub async fn signing_in_and_retrying_need_no_mouse(
     tab_to(browser, "dialog[open] #token-submit").await?;
     press(browser, ENTER).await?;
     browser.shows(".who", "ann").await?;
+    browser
+        .until(
+            "the dialog is gone",
+            "return document.querySelector('dialog[open]') === null",
+        )
+        .await?;
     press(browser, "/").await?;
     browser
         .until(
