@@ -161,7 +161,9 @@ impl ConsumerLoop {
                 polled = consumer.next() => match polled {
                     Ok(None) => return End::Stopped,
                     Ok(Some(batch)) => self.process(consumer, batch, shutdown).await,
-                    Err(error @ (BrokerError::Replaced { .. } | BrokerError::StoodStill { .. })) => return End::Replaced(error),
+                    Err(
+                        error @ (BrokerError::Replaced { .. } | BrokerError::StoodStill { .. }),
+                    ) => return End::Replaced(error),
                     Err(error) => {
                         self.note(&error.into());
                         tokio::time::sleep(Backoff::new().next()).await;

@@ -15,7 +15,7 @@ pub(super) const ERRORS_MAX: usize = 1_000;
 ///
 /// In an outage a client says several times a second that it lasts, whether somebody asks or not. All that gathered is taken at once: what was said before a
 /// message is over, and if there is none the last error stands for all. One at a time, with the pause that each error is followed by,
-/// they would keep the messages behind them waiting for as long again as the outage was.
+/// they would keep the messages behind them waiting for seconds after the outage.
 pub(super) fn gather<C: ConsumerContext>(
     client: &BaseConsumer<C>,
     first: Duration,

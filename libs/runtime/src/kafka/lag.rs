@@ -78,25 +78,35 @@ pub fn standing<C: ConsumerContext>(
     topics: &[Topic],
     limit: impl Fn() -> Duration,
 ) -> Result<Standing, KafkaError> {
+    let commits = committed(client, places(topics), limit())?;
+    Ok(Standing {
+        commits,
+        assigned: assigned(client, group, limit().min(MEMBERS_LIMIT)),
+    })
+}
+
+/// What the group of this client has committed; nothing of a partition of which it has committed nothing.
+pub(super) fn committed<'p, C: ConsumerContext>(
+    client: &BaseConsumer<C>,
+    places: impl Iterator<Item = (&'p str, i32)>,
+    limit: Duration,
+) -> Result<HashMap<Place, i64>, KafkaError> {
     let mut wanted = TopicPartitionList::new();
-    for topic in topics {
-        for partition in &topic.partitions {
-            wanted.add_partition(&topic.name, *partition);
-        }
+    for (topic, partition) in places {
+        wanted.add_partition(topic, partition);
     }
-    let found = client.committed_offsets(wanted, limit())?;
     let mut commits = HashMap::new();
-    for place in found.elements() {
+    if wanted.count() == 0 {
+        return Ok(commits);
+    }
+    for place in client.committed_offsets(wanted, limit)?.elements() {
         // What could not be looked up is not what was never committed.
         place.error()?;
         if let Offset::Offset(offset) = place.offset() {
             commits.insert((place.topic().to_owned(), place.partition()), offset);
         }
     }
-    Ok(Standing {
-        commits,
-        assigned: assigned(client, group, limit().min(MEMBERS_LIMIT)),
-    })
+    Ok(commits)
 }
 
 /// The topics that a group's members read now. A broker may not want to tell, which is no reason to tell nothing.

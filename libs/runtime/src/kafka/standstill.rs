@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use rdkafka::Offset;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
-use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 
 use super::PingClient;
-use super::lag::offsets;
+use super::lag::{committed, offsets};
 use super::observers::Observers;
 use super::places::{Next, Place};
 use crate::BrokerError;
@@ -126,7 +126,8 @@ impl Watch {
 /// The places that have more than was read, and what is next there.
 fn behind(client: &PingClient, next: &Next) -> Result<Vec<(Place, i64)>, KafkaError> {
     let unread = next.iter().filter(|(_, next)| next.is_none());
-    let committed = committed(client, unread.map(|(place, _)| place))?;
+    let unread = unread.map(|((topic, partition), _)| (&**topic, *partition));
+    let committed = committed(client, unread, LIMIT)?;
     let places = next.keys().map(|(topic, partition)| (&**topic, *partition));
     let ends = offsets(client, places, Offset::End, LIMIT)?;
     let behind = next.iter().filter_map(|(place, read)| {
@@ -135,29 +136,6 @@ fn behind(client: &PingClient, next: &Next) -> Result<Vec<(Place, i64)>, KafkaEr
         (*ends.get(&key)? > next).then(|| (place.clone(), next))
     });
     Ok(behind.collect())
-}
-
-/// Where the client's group has got to.
-fn committed<'p>(
-    client: &PingClient,
-    places: impl Iterator<Item = &'p Place>,
-) -> Result<HashMap<(String, i32), i64>, KafkaError> {
-    let mut wanted = TopicPartitionList::new();
-    for (topic, partition) in places {
-        wanted.add_partition(topic, *partition);
-    }
-    let mut committed = HashMap::new();
-    if wanted.count() == 0 {
-        return Ok(committed);
-    }
-    for place in client.committed_offsets(wanted, LIMIT)?.elements() {
-        // What could not be looked up is not what was never committed.
-        place.error()?;
-        if let Offset::Offset(offset) = place.offset() {
-            committed.insert((place.topic().to_owned(), place.partition()), offset);
-        }
-    }
-    Ok(committed)
 }
 
 /// A place that was behind at the last look.

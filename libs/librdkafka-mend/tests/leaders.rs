@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use rdkafka::bindings as librdkafka;
 use rdkafka::{
     ClientConfig, ClientContext, Message, Offset, TopicPartitionList,
     config::RDKafkaLogLevel,
@@ -18,7 +19,9 @@ use rdkafka::{
     mocking::MockCluster,
     producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer},
 };
-use rdkafka_sys as librdkafka;
+
+// What is tested.
+use librdkafka_mend as _;
 
 const TOPIC: &str = "orders";
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -9,13 +9,13 @@ const COUNTED_IF_KNOWN: &str = "                if (PartitionTags->CurrentLeader
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
-    // Where the release has built librdkafka: its sources, and the `config.h` of this machine.
+    // Where rdkafka-sys has built librdkafka: its sources, and the `config.h` of this machine.
     let built = env::var("DEP_RDKAFKA_ROOT")
-        .map_err(|_| "rdkafka-sys did not say where it built librdkafka: its features for a system's library and for cmake do not work here")?;
+        .map_err(|_| "rdkafka-sys did not say where it built librdkafka: its features dynamic-linking and cmake-build do not go with this crate")?;
     let sources = Path::new(&built).join("src");
     let released = fs::read_to_string(sources.join("rdkafka_fetcher.c"))?;
     if released.matches(COUNTED).count() != 1 {
-        return Err("rdkafka_fetcher.c is not the one that the mend is for: see whether this librdkafka has it (issue 5280), then libs/rdkafka-sys can go".into());
+        return Err("rdkafka_fetcher.c is not the one that the mend is for: see whether this librdkafka has it (issue 5280), then libs/librdkafka-mend can go".into());
     }
     let mended = Path::new(&env::var("OUT_DIR")?).join("rdkafka_fetcher.c");
     fs::write(&mended, released.replace(COUNTED, COUNTED_IF_KNOWN))?;
